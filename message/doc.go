@@ -1,0 +1,79 @@
+// Package message says what the nodes of a dmalloc cluster say to each other. It holds the nouns
+// (Addr, NodeID, CompanyID, Block, Directory, …), the operations, the codes of errors and the one codec,
+// and imports nothing of the project. This comment is the protocol's specification.
+//
+// # 1. One typed message
+//
+// A request, its answer and each operation of a Raft entry are a Message. Fields that an operation does
+// not use are zero and cost nothing on the wire.
+//
+//	client ── request ──▶ node ── batch of messages ──▶ Raft ──▶ company (on each owner)
+//	client ◀── ALIVE ──── node       (only if the request had NeedCallback; before the work starts)
+//	client ◀── OK ─────── node ◀────────── result ─────────────┘
+//
+// # 2. Wire format of a message
+//
+//	byte   version, 1
+//	byte   op
+//	4      bitmap of the fields present, little endian, one bit a field in the order of the table below
+//	…      the fields present, in that order
+//
+// Integers are unsigned varints (encoding/binary), byte strings a varint length and the bytes, a client
+// id its 16 bytes, a Block four varints. A field is present if and only if it is not zero, varints are
+// of minimal length and nothing follows the last field, so each message has exactly one encoding
+// (M1: encode(decode(b)) == b, M2: decode(encode(m)) == m). Every length is compared with its bound
+// before anything is allocated. What is not understood is refused with a *FormatError.
+//
+//	bit  field     meaning
+//	0    flags     NeedCallback, Traced, Part
+//	1    client    who asked: 128 random bits, new for each client instance
+//	2    seq       the client's how-manieth request: what makes a retry harmless
+//	3    low       the client has the answers of all its requests below low
+//	4    source    node of this hop that sends, +1 (0 means a client)
+//	5    target    node of this hop that receives, +1
+//	6    final     node that the message is for in the end, +1; or what the op says
+//	7    address   heap address
+//	8    size      bytes
+//	9    value     operand of ADD and CAS, results of both, or what the op says
+//	10   data      up to MaxData bytes
+//	11   company   where the sender believes the address belongs
+//	12   epoch     by which directory it believes so
+//	13   term      Raft term of the sender, in TERM and in answers
+//	14   index     log index, in answers
+//	15   txn       client (16 bytes) and seq of the MALLOC that spans companies
+//	16   blocks    count, then address, size, company, behind of each
+//	17   status    code of an answer
+//	18   text      words for a person, in answers
+//	19   path      nodes that a traced message passed
+//
+// # 3. Wire format of a batch, which is what one Raft entry carries
+//
+//	byte version, 1; varints origin, number, term, node+1, elapsed (ms), count; then each message as a byte string
+//
+// Origin and number let the proposer recognise its own batch; node and term say who proposed it and as
+// leader of which term; elapsed is the time since the same leader's previous batch and drives the
+// company's clock, which only moves by the log.
+//
+// # 4. Exactly once
+//
+// (client, seq) names a request for ever. A company keeps the answer of each request that it applied
+// until the client's low has passed it, and answers a repetition from there. A seq below low is refused
+// with TooOld. A client that the company's clock has not seen for ClientExpiry is forgotten.
+//
+// # 5. Allocation over several companies
+//
+//	RESERVE  to each other company: takes an extent in the name of a transaction, naming its home
+//	COMMIT   to the home with the block list: from here on the allocation exists
+//	CONFIRM  to the others: the reservation is now a part of the allocation
+//	OUTCOME  to the home, from an owner that holds an unconfirmed reservation: committed, or from now on
+//	         aborted, so that a late COMMIT is refused
+//	ABORT    to the others: gives a reservation back
+//	FREE     to the home: the allocation stops to exist; the answer names its parts
+//	DROP     to the others: gives a part back
+//	FINISH   to the home: every part is released, the addresses may be used again
+//
+// # 6. Codes
+//
+// A Code is a number that never changes its meaning. One table gives its word, its HTTP status and
+// whether it is the answer of the end or tells the client to go elsewhere.
+package message

@@ -1,0 +1,91 @@
+package message
+
+import "fmt"
+
+// Op is what a message asks. Numbers are part of the wire format: append only.
+type Op uint8
+
+const (
+	NONE  Op = iota // nothing
+	OK              // the answer
+	ALIVE           // proof of life; also the answer to NeedCallback
+	TEST            // echo
+
+	MALLOC // allocate Size bytes
+	FREE   // free the allocation that starts at Address
+	WRITE  // write Data at Address
+	READ   // read Size bytes at Address
+	DUMP   // describe the allocation that holds Address
+	TABLE  // list allocations from Address on, at most Value of them
+
+	LEASE   // leases: reserved
+	RELEASE // leases: reserved
+	REVOKE  // leases: reserved
+	SNAP    // a consistent snapshot: reserved
+
+	LEADER      // the directory names the leader of Company; asks a node to lead it (Final)
+	WHOISLEADER // who leads Company?
+	LEADEROK    // the election of Company is over: Final leads in Term
+	LEADERAGAIN // the leader you named is dead: ask again
+
+	DIE    // end Final's process with SIGKILL
+	REVIVE // start Final's process again
+	PAUSE  // stop Final's process with SIGSTOP
+	RESUME // continue Final's process with SIGCONT
+
+	RESERVE // section 5
+	COMMIT
+	CONFIRM
+	ABORT
+	OUTCOME
+	DROP
+	FINISH
+
+	TERM // the first entry of a new leader
+	CAS  // compare the 8 bytes at Address with Size and replace them with Value
+	ADD  // add Value to the 8 bytes at Address
+
+	DIRECTORY // the directory, as JSON in the answer's Data
+	STATUS    // what this node knows of itself and its companies, as JSON
+	STATS     // counters and latencies of this node, as JSON
+	SQL       // run the read-only query in Data on this node's page table
+	LOG       // the last Value operations of Company as this node knows them
+	ELECTIONS // what this node saw of elections
+	BOOT      // directory: node Source starts for the Value-th time with the description in Data
+	REPLACE   // directory: change the replica of Company on Final, described in Data
+	RETIRE    // directory: node Final lost its disk; give it new replica ids
+
+	opEnd
+)
+
+var opNames = [...]string{
+	NONE: "NONE", OK: "OK", ALIVE: "ALIVE", TEST: "TEST",
+	MALLOC: "MALLOC", FREE: "FREE", WRITE: "WRITE", READ: "READ", DUMP: "DUMP", TABLE: "TABLE",
+	LEASE: "LEASE", RELEASE: "RELEASE", REVOKE: "REVOKE", SNAP: "SNAP",
+	LEADER: "LEADER", WHOISLEADER: "WHOISLEADER", LEADEROK: "LEADER_OK", LEADERAGAIN: "LEADER_AGAIN",
+	DIE: "DIE", REVIVE: "REVIVE", PAUSE: "PAUSE", RESUME: "RESUME",
+	RESERVE: "RESERVE", COMMIT: "COMMIT", CONFIRM: "CONFIRM", ABORT: "ABORT", OUTCOME: "OUTCOME",
+	DROP: "DROP", FINISH: "FINISH", TERM: "TERM", CAS: "CAS", ADD: "ADD",
+	DIRECTORY: "DIRECTORY", STATUS: "STATUS", STATS: "STATS", SQL: "SQL", LOG: "LOG",
+	ELECTIONS: "ELECTIONS", BOOT: "BOOT", REPLACE: "REPLACE", RETIRE: "RETIRE",
+}
+
+func (o Op) String() string {
+	if o < opEnd {
+		return opNames[o]
+	}
+	return fmt.Sprintf("OP(%d)", uint8(o))
+}
+
+// Valid says whether the op has a meaning in this version.
+func (o Op) Valid() bool { return o < opEnd }
+
+// Logged says whether the op changes a company and therefore goes through its log.
+func (o Op) Logged() bool {
+	switch o {
+	case MALLOC, FREE, WRITE, RESERVE, COMMIT, CONFIRM, ABORT, OUTCOME, DROP, FINISH, TERM, CAS, ADD,
+		BOOT, REPLACE, RETIRE:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,82 @@
+package message
+
+// What follows travels as JSON in the Data of answers: it is asked for by people, not on the hot path.
+
+// ReplicaStatus is what an owner knows of one company.
+type ReplicaStatus struct {
+	Company  CompanyID `json:"company"`
+	Replica  uint64    `json:"replica"`
+	Leader   *NodeID   `json:"leader"` // nil while there is none
+	Term     uint64    `json:"term"`
+	Applied  uint64    `json:"applied"`
+	Used     uint64    `json:"used"`     // bytes allocated, reserved and held as parts
+	Capacity uint64    `json:"capacity"` // bytes
+	Count    uint64    `json:"allocations"`
+	Bytes    uint64    `json:"resident"`        // bytes of pages that exist
+	State    string    `json:"state,omitempty"` // "", or why it does not serve
+}
+
+// NodeStatus is what a node knows of itself: the answer to STATUS.
+type NodeStatus struct {
+	ID       NodeID          `json:"id"`
+	Pid      int             `json:"pid"`
+	Address  string          `json:"address"`
+	HTTP     string          `json:"http"`
+	Version  string          `json:"version"`
+	Boot     uint64          `json:"boot"`
+	UptimeMS int64           `json:"uptime_ms"`
+	Memory   uint64          `json:"memory"` // resident bytes of the process
+	CaughtUp bool            `json:"caught_up"`
+	Control  string          `json:"control,omitempty"` // where the launcher takes kill, revive, pause, resume
+	Replicas []ReplicaStatus `json:"replicas"`
+}
+
+// Tenure is one leadership of a company as a node saw it.
+type Tenure struct {
+	Company CompanyID `json:"company"`
+	Term    uint64    `json:"term"`
+	Leader  NodeID    `json:"leader"`
+	FromMS  int64     `json:"from_ms"` // Unix milliseconds
+	ToMS    int64     `json:"to_ms"`   // 0 while it lasts
+	GapMS   int64     `json:"gap_ms"`  // how long nobody led before it
+}
+
+// LogLine is one operation of a company: "S1 allocate 0x500000001000".
+type LogLine struct {
+	Company   CompanyID `json:"company"`
+	Index     uint64    `json:"index"`
+	Actor     NodeID    `json:"actor"` // node whose owner led and proposed it
+	Operation string    `json:"operation"`
+	Address   Addr      `json:"address"`
+	Size      uint64    `json:"size"`
+	Status    Code      `json:"-"`
+}
+
+// Rows is the answer to SQL.
+type Rows struct {
+	Columns []string `json:"columns"`
+	Rows    [][]any  `json:"rows"`
+	More    bool     `json:"more,omitempty"` // the answer was cut at the limit
+}
+
+// Latency sums up a distribution, in microseconds.
+type Latency struct {
+	Count uint64  `json:"count"`
+	P50   float64 `json:"p50_us"`
+	P99   float64 `json:"p99_us"`
+	Max   float64 `json:"max_us"`
+}
+
+// Counter is one number of STATS.
+type Counter struct {
+	Name  string `json:"name"`
+	Value uint64 `json:"value"`
+}
+
+// NodeStats is the answer to STATS: what passed each stage and how long it took there.
+type NodeStats struct {
+	Node       NodeID             `json:"node"`
+	Operations map[string]Latency `json:"operations"` // by op
+	Stages     map[string]Latency `json:"stages"`     // check, queue, commit, apply, answer, read_index
+	Counters   []Counter          `json:"counters"`
+}
