@@ -275,6 +275,13 @@ type Node struct {
 	Incarnation uint64 `json:"incarnation"`
 }
 
+// Move names a replica that takes the place of its node's other one.
+type Move struct {
+	Company CompanyID `json:"company"`
+	Node    NodeID    `json:"node"`
+	Replica uint64    `json:"replica"`
+}
+
 // Directory is company 0's state: who is there and who owns what. Everybody else caches it by epoch.
 type Directory struct {
 	Epoch     uint64    `json:"epoch"`

@@ -23,7 +23,7 @@ const (
 	REVOKE  // leases: reserved
 	SNAP    // a consistent snapshot: reserved
 
-	LEADER      // the directory names the leader of Company; asks a node to lead it (Final)
+	LEADER      // have node Value lead Company
 	WHOISLEADER // who leads Company?
 	LEADEROK    // the election of Company is over: Final leads in Term
 	LEADERAGAIN // the leader you named is dead: ask again
@@ -51,9 +51,9 @@ const (
 	SQL       // run the read-only query in Data on this node's page table
 	LOG       // the last Value operations of Company as this node knows them
 	ELECTIONS // what this node saw of elections
-	BOOT      // directory: node Source starts for the Value-th time with the description in Data
-	REPLACE   // directory: change the replica of Company on Final, described in Data
-	RETIRE    // directory: node Final lost its disk; give it new replica ids
+	BOOT      // directory: a node starts; Data describes it
+	REPLACE   // directory: a joining replica, a Move in Data, votes now
+	RETIRE    // directory: the node in Data lost its disk and comes back under the incarnation there
 
 	opEnd
 )

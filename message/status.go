@@ -12,23 +12,25 @@ type ReplicaStatus struct {
 	Used     uint64    `json:"used"`     // bytes allocated, reserved and held as parts
 	Capacity uint64    `json:"capacity"` // bytes
 	Count    uint64    `json:"allocations"`
+	Room     uint64    `json:"room"`            // the largest size that a MALLOC would get
 	Bytes    uint64    `json:"resident"`        // bytes of pages that exist
 	State    string    `json:"state,omitempty"` // "", or why it does not serve
 }
 
 // NodeStatus is what a node knows of itself: the answer to STATUS.
 type NodeStatus struct {
-	ID       NodeID          `json:"id"`
-	Pid      int             `json:"pid"`
-	Address  string          `json:"address"`
-	HTTP     string          `json:"http"`
-	Version  string          `json:"version"`
-	Boot     uint64          `json:"boot"`
-	UptimeMS int64           `json:"uptime_ms"`
-	Memory   uint64          `json:"memory"` // resident bytes of the process
-	CaughtUp bool            `json:"caught_up"`
-	Control  string          `json:"control,omitempty"` // where the launcher takes kill, revive, pause, resume
-	Replicas []ReplicaStatus `json:"replicas"`
+	ID          NodeID          `json:"id"`
+	Pid         int             `json:"pid"`
+	Address     string          `json:"address"`
+	HTTP        string          `json:"http"`
+	Version     string          `json:"version"`
+	Boot        uint64          `json:"boot"`
+	Incarnation uint64          `json:"incarnation"`
+	UptimeMS    int64           `json:"uptime_ms"`
+	Memory      uint64          `json:"memory"` // resident bytes of the process
+	CaughtUp    bool            `json:"caught_up"`
+	Control     string          `json:"control,omitempty"` // where the launcher takes kill, revive, pause, resume
+	Replicas    []ReplicaStatus `json:"replicas"`
 }
 
 // Tenure is one leadership of a company as a node saw it.
