@@ -1,0 +1,165 @@
+package company
+
+import (
+	"fmt"
+
+	"dmalloc/message"
+)
+
+// Result is the answer to one message of an entry. Its Blocks are shared with the state.
+type Result struct {
+	Code    message.Code
+	Text    string
+	Address message.Addr
+	Size    uint64
+	Value   uint64
+	Index   uint64 // of the entry in which it was done first
+	Txn     message.Txn
+	Blocks  []message.Block
+}
+
+// Answer makes the message that carries the result back.
+func (r *Result) Answer(m *message.Message) *message.Message {
+	a := m.Answer(r.Code, r.Text)
+	a.Address, a.Size, a.Value, a.Index, a.Txn = r.Address, r.Size, r.Value, r.Index, r.Txn
+	a.Blocks = append([]message.Block(nil), r.Blocks...)
+	return a
+}
+
+func refuse(code message.Code, format string, args ...any) Result {
+	return Result{Code: code, Text: fmt.Sprintf(format, args...)}
+}
+
+// Applied is what an entry did.
+type Applied struct {
+	Results []Result          // Results[i] answers message i of the batch
+	Changed []message.Addr    // where records begin that came, went or changed; one may be there twice
+	Log     []message.LogLine // operations that took effect, for people
+}
+
+// entry is the Raft entry that is being applied.
+type entry struct {
+	index uint64
+	node  message.NodeID
+	*Applied
+}
+
+// operation is one row of the table below.
+type operation struct {
+	word string // in log lines
+	do   func(*Company, *entry, *message.Message) Result
+}
+
+// operations is a function because the operations log by its rows.
+func operations(op message.Op) (operation, bool) {
+	switch op {
+	case message.MALLOC:
+		return operation{"allocate", (*Company).malloc}, true
+	case message.FREE:
+		return operation{"free", (*Company).free}, true
+	case message.WRITE:
+		return operation{"write", (*Company).write}, true
+	case message.CAS:
+		return operation{"cas", (*Company).cas}, true
+	case message.ADD:
+		return operation{"add", (*Company).add}, true
+	case message.RESERVE:
+		return operation{"reserve", (*Company).reserve}, true
+	case message.COMMIT:
+		return operation{"commit", (*Company).commit}, true
+	case message.CONFIRM:
+		return operation{"confirm", (*Company).confirm}, true
+	case message.ABORT:
+		return operation{"abort", (*Company).abort}, true
+	case message.OUTCOME:
+		return operation{"abort", (*Company).outcome}, true // what it may change is that
+	case message.DROP:
+		return operation{"drop", (*Company).drop}, true
+	case message.FINISH:
+		return operation{"finish", (*Company).finish}, true
+	case message.TERM:
+		return operation{"lead", (*Company).term}, true
+	}
+	return operation{}, false
+}
+
+// log notes that m took effect.
+func (c *Company) log(e *entry, m *message.Message, a message.Addr, size uint64) {
+	o, _ := operations(m.Op)
+	e.Log = append(e.Log, message.LogLine{Company: c.cfg.ID, Index: e.index, Actor: e.node, Operation: o.word, Address: a, Size: size})
+}
+
+// did notes that m changed the record that begins or began at a.
+func (c *Company) did(e *entry, m *message.Message, a message.Addr, size uint64) {
+	e.Changed = append(e.Changed, a)
+	c.log(e, m, a, size)
+}
+
+// Apply does one Raft entry.
+func (c *Company) Apply(index uint64, b *message.Batch) Applied {
+	c.index = index
+	c.clock += min(b.Elapsed, maxElapsed)
+	c.clients.expire(c.clock)
+	c.ended.expire(c.clock)
+	a := Applied{Results: make([]Result, len(b.Messages))}
+	e := &entry{index, b.Node, &a}
+	for i, m := range b.Messages {
+		a.Results[i] = c.once(e, m)
+	}
+	return a
+}
+
+// once does m unless it is done already (C6). Messages of nobody are done as often as they come.
+func (c *Company) once(e *entry, m *message.Message) Result {
+	if m.Client == (message.ClientID{}) {
+		return c.execute(e, m)
+	}
+	w := c.clients.open(m.Client, c.clock)
+	c.clients.raise(w, m.Low)
+	if m.Seq < w.low {
+		return Result{Code: message.TooOld, Index: e.index, Text: fmt.Sprintf("request %d of client %s is below %d, up to where the client said it has its answers; nothing was done, use a new number",
+			m.Seq, m.Client, w.low)}
+	}
+	if r, ok := w.answers[m.Seq]; ok {
+		return r
+	}
+	if m.Seq-w.low >= MaxWindow {
+		return Result{Code: message.Busy, Index: e.index, Text: fmt.Sprintf("request %d of client %s is %d or more ahead of its oldest unanswered one, %d; nothing was done, wait for answers first",
+			m.Seq, m.Client, MaxWindow, w.low)}
+	}
+	r := c.execute(e, m)
+	c.clients.keep(w, m.Seq, r)
+	return r
+}
+
+func (c *Company) execute(e *entry, m *message.Message) Result {
+	r := refuse(message.Unsupported, "company %s cannot do %s through its log; it allocates, frees and writes", c.cfg.ID, m.Op)
+	if o, ok := operations(m.Op); ok {
+		if wrong := c.arguments(m); wrong != nil {
+			r = *wrong
+		} else {
+			r = o.do(c, e, m)
+		}
+	}
+	r.Index = e.index
+	return r
+}
+
+// Precheck refuses what every state of the company would refuse: wrong arguments. nil means that the
+// message may go on. It looks at no state, because an earlier attempt of the same request may be on its
+// way through the log, and a refusal here would be taken for the outcome of both.
+func (c *Company) Precheck(m *message.Message) *message.Message {
+	if wrong := c.arguments(m); wrong != nil {
+		return wrong.Answer(m)
+	}
+	return nil
+}
+
+// term keeps the greatest term and who leads in it.
+func (c *Company) term(e *entry, m *message.Message) Result {
+	if m.Term > c.lead.term {
+		c.lead = lead{m.Term, m.Final, e.index}
+		c.log(e, m, 0, 0)
+	}
+	return Result{Value: c.lead.term}
+}

@@ -1,0 +1,15 @@
+// Package directory is company 0's state, pure: who the nodes are, which companies there are and who
+// owns them. Every node and client caches it and compares epochs; only its own log changes it.
+//
+//	BOOT    a node starts: its address, and how many times it has started
+//	RETIRE  a node lost its disk: it gets a new incarnation, and a joining replica beside each lost one
+//	REPLACE a joining replica has caught up and votes: the lost one leaves the list
+//
+//	D1  The epoch grows with every change and with nothing else.
+//	D2  A replica id is given once in a company.
+//	D3  A boot number that does not grow is refused: its files are an older copy.
+//	D4  A node has at most one voting and one joining replica in a company.
+//
+// It has the shape of package company's state (Apply, Read, Snapshot, Load) but shares none of its rules,
+// which is why it is a package of its own. Next: package owner, which replicates both.
+package directory
