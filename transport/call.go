@@ -1,0 +1,211 @@
+package transport
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"time"
+
+	"dmalloc/message"
+)
+
+// caller is a request of this process.
+type caller struct {
+	to      message.NodeID
+	onAlive func()
+	done    func(*message.Message, error)
+}
+
+func (c *caller) alive(*frame) {
+	if c.onAlive != nil {
+		c.onAlive()
+	}
+}
+
+func (c *caller) answer(f *frame) {
+	m, err := message.Decode(f.payload)
+	if err != nil {
+		c.done(nil, &LinkError{To: c.to, Code: message.Internal, Sent: true, Text: "its answer cannot be read", Err: err})
+		return
+	}
+	c.done(m, nil)
+}
+
+func (c *caller) fail(e *LinkError) { c.done(nil, e) }
+
+// Start sends m to a node and returns at once. It calls alive, which may be nil, for each ALIVE and then
+// done, once, with the answer or a *LinkError; possibly before it returns. m.Source and m.Target are set;
+// m belongs to the caller again when Start returns. cancel makes it forget the request: done is then not
+// called any more, or is just being called. Both run on the connection's goroutine and must not block.
+func (t *Transport) Start(to message.NodeID, m *message.Message, alive func(), done func(*message.Message, error)) (cancel func()) {
+	m.Source, m.Target = t.cfg.Self, to
+	f := &frame{kind: kindRequest, src: t.cfg.Self, dst: to}
+	id, err := t.ask(f, m, &caller{to, alive, done}, true)
+	if err != nil {
+		done(nil, err)
+		return func() {}
+	}
+	return func() { t.pending.remove(id) }
+}
+
+// Call is Start for one who waits: for the answer, a *LinkError or the end of ctx.
+func (t *Transport) Call(ctx context.Context, to message.NodeID, m *message.Message, alive func()) (*message.Message, error) {
+	type outcome struct {
+		m   *message.Message
+		err error
+	}
+	got := make(chan outcome, 1)
+	cancel := t.Start(to, m, alive, func(m *message.Message, err error) { got <- outcome{m, err} })
+	select {
+	case o := <-got:
+		return o.m, o.err
+	case <-ctx.Done():
+		cancel()
+		return nil, gaveUp(ctx, to, "the caller did not wait for its answer")
+	}
+}
+
+func gaveUp(ctx context.Context, to message.NodeID, text string) *LinkError {
+	code := message.Canceled
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		code = message.Timeout
+	}
+	return &LinkError{To: to, Code: code, Sent: true, Text: text, Err: context.Cause(ctx)}
+}
+
+// ask registers who waits and sends a request, whose payload is m encoded if there is one.
+func (t *Transport) ask(f *frame, m *message.Message, w waiter, ours bool) (uint64, *LinkError) {
+	l, e := t.hop(f.dst)
+	if e != nil {
+		t.count(unroutable)
+		return 0, e
+	}
+	q, e := l.outlets[f.kind.class()].open()
+	if e != nil {
+		e.To = f.dst
+		return 0, e
+	}
+	// Registered first, for the answer may be faster than we are.
+	id, ok := t.pending.add(wait{waiter: w, to: f.dst, via: q, began: t.now(), ours: ours})
+	if !ok {
+		return 0, unsent(f.dst, message.Busy, "%d requests are under way; wait for answers before you send more", t.cfg.Limits.Pending)
+	}
+	f.id = id
+	var v verdict
+	var err error
+	due, lost := l.judge(f.kind)
+	switch {
+	case !lost:
+		v, err = q.put(f, m, due)
+	case q.ended():
+		v = closed
+	default: // as on a real wire: nobody is told
+		return id, nil
+	}
+	if v == queued {
+		t.count(framesOut)
+		return id, nil
+	}
+	if _, mine := t.pending.remove(id); !mine {
+		return id, nil // the end of the connection was faster, and has told it
+	}
+	switch v {
+	case unfit:
+		e = unsent(f.dst, message.InvalidArgument, "the request cannot be encoded")
+		e.Err = err
+		return 0, e
+	case full:
+		t.count(requestsRefused)
+		return 0, unsent(f.dst, message.Busy, "%d bytes wait to be sent to it; wait for answers before you send more", q.most)
+	}
+	return 0, unsent(f.dst, message.Unavailable, "the connection was just lost")
+}
+
+// SendRaft queues a Raft batch, which then belongs to the transport, for a node's incarnation. An error
+// means that it is dropped; no error does not mean that it arrives.
+func (t *Transport) SendRaft(to message.NodeID, incarnation uint64, payload []byte) error {
+	if len(payload) > MaxRaft {
+		return unsent(to, message.InvalidArgument, "a Raft batch of %d bytes is over the limit of %d", len(payload), MaxRaft)
+	}
+	f := &frame{kind: kindRaft, src: t.cfg.Self, dst: to, prefix: t.address(incarnation), payload: payload}
+	if e := t.forward(f); e != nil {
+		return e
+	}
+	return nil
+}
+
+// address is what stands before Raft's bytes: for whom they are and from whom.
+func (t *Transport) address(incarnation uint64) []byte {
+	b := make([]byte, 0, incarnations)
+	b = binary.LittleEndian.AppendUint64(b, incarnation)
+	return binary.LittleEndian.AppendUint64(b, t.cfg.Incarnation)
+}
+
+// forward sends a frame on its next link. What cannot be sent is dropped and counted.
+func (t *Transport) forward(f *frame) *LinkError {
+	l, e := t.hop(f.dst)
+	if e != nil {
+		t.count(unroutable)
+		return e
+	}
+	due, lost := l.judge(f.kind)
+	if lost {
+		return nil
+	}
+	q, e := l.outlets[f.kind.class()].open()
+	if e != nil {
+		t.count(framesDropped)
+		e.To = f.dst
+		return e
+	}
+	if v, _ := q.put(f, nil, due); v != queued {
+		t.count(framesDropped)
+		return unsent(f.dst, message.Busy, "%d bytes wait to be sent to it", q.most)
+	}
+	t.count(framesOut)
+	return nil
+}
+
+// chunkWait is a chunk that is on its way.
+type chunkWait struct{ got chan error }
+
+var errNotTaken = errors.New("the node refused the chunk")
+
+func (w *chunkWait) alive(*frame)      {}
+func (w *chunkWait) fail(e *LinkError) { w.got <- e }
+func (w *chunkWait) answer(f *frame) {
+	if len(f.payload) != 1 || f.payload[0] != 1 {
+		w.got <- errNotTaken
+		return
+	}
+	w.got <- nil
+}
+
+// SendChunk sends a piece of a snapshot and waits until the node's incarnation has taken it: one chunk of
+// a stream is under way at a time, which is all the flow control that snapshots need.
+func (t *Transport) SendChunk(ctx context.Context, to message.NodeID, incarnation uint64, payload []byte) error {
+	if len(payload) > MaxRaft {
+		return unsent(to, message.InvalidArgument, "a chunk of %d bytes is over the limit of %d", len(payload), MaxRaft)
+	}
+	w := &chunkWait{got: make(chan error, 1)}
+	f := &frame{kind: kindChunk, src: t.cfg.Self, dst: to, prefix: t.address(incarnation), payload: payload}
+	id, e := t.ask(f, nil, w, true)
+	if e != nil {
+		return e
+	}
+	patience := time.NewTimer(2 * t.cfg.Limits.Stall)
+	defer patience.Stop()
+	select {
+	case err := <-w.got:
+		if errors.Is(err, errNotTaken) {
+			return &LinkError{To: to, Code: message.Unavailable, Sent: true, Text: "its snapshot stream was refused", Err: err}
+		}
+		return err
+	case <-patience.C:
+		t.pending.remove(id)
+		return &LinkError{To: to, Code: message.Timeout, Sent: true, Text: "a chunk of a snapshot was not taken in time"}
+	case <-ctx.Done():
+		t.pending.remove(id)
+		return gaveUp(ctx, to, "the snapshot was given up")
+	}
+}

@@ -1,0 +1,125 @@
+package transport
+
+import (
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"dmalloc/message"
+)
+
+// waiter is who asked: a caller in this process, or a client whose request this node passed on. After
+// answer or fail it is asked nothing more.
+type waiter interface {
+	alive(f *frame)
+	answer(f *frame)
+	fail(e *LinkError)
+}
+
+// wait is a request under way.
+type wait struct {
+	waiter
+	to    message.NodeID
+	via   *queue // the queue it went into
+	began int64
+	ours  bool // its caller will cancel it; others expire
+}
+
+// forgotten is how long a relayed request of a client may stay unanswered.
+const forgotten = int64(time.Minute)
+
+// pending finds the request of an answer. It is bounded: beyond that, requests are Busy.
+type pending struct {
+	most int
+
+	mu    sync.Mutex // guards what follows
+	next  uint64
+	waits map[uint64]wait
+	swept int64 // when the expired were last looked for
+}
+
+// The first id is random: an answer to a request of this node's last life must find nothing.
+func newPending(most int) *pending {
+	return &pending{most: most, next: rand.Uint64(), waits: map[uint64]wait{}}
+}
+
+func (p *pending) add(w wait) (id uint64, ok bool) {
+	p.mu.Lock()
+	old := p.expired(w.began)
+	ok = len(p.waits) < p.most
+	if ok {
+		p.next++
+		id = p.next
+		p.waits[id] = w
+	}
+	p.mu.Unlock()
+	for _, w := range old {
+		w.fail(&LinkError{To: w.to, Code: message.Timeout, Sent: true, Text: "it did not answer"})
+	}
+	return id, ok
+}
+
+// expired removes, now and then, clients' requests that nothing will answer any more: theirs are the only
+// ones that nobody here cancels.
+func (p *pending) expired(now int64) (old []wait) {
+	if now-p.swept < forgotten/4 {
+		return nil
+	}
+	p.swept = now
+	for id, w := range p.waits {
+		if !w.ours && now-w.began > forgotten {
+			old = append(old, w)
+			delete(p.waits, id)
+		}
+	}
+	return old
+}
+
+// get finds a request that a node may answer.
+func (p *pending) get(id uint64, from message.NodeID) (waiter, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	w, ok := p.waits[id]
+	return w.waiter, ok && w.to == from
+}
+
+// take removes a request that a node answers.
+func (p *pending) take(id uint64, from message.NodeID) (waiter, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	w, ok := p.waits[id]
+	if !ok || w.to != from {
+		return nil, false
+	}
+	delete(p.waits, id)
+	return w.waiter, true
+}
+
+// remove forgets a request, and says whether it was still there.
+func (p *pending) remove(id uint64) (wait, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	w, ok := p.waits[id]
+	delete(p.waits, id)
+	return w, ok
+}
+
+// sweep fails what went through a queue that is closed now. Those in unsent were never taken from it.
+func (p *pending) sweep(q *queue, unsent map[uint64]bool, why func(to message.NodeID, sent bool) *LinkError) {
+	type lost struct {
+		w    wait
+		sent bool
+	}
+	var all []lost
+	p.mu.Lock()
+	for id, w := range p.waits {
+		if w.via == q {
+			all = append(all, lost{w, !unsent[id]})
+			delete(p.waits, id)
+		}
+	}
+	p.mu.Unlock()
+	for _, l := range all {
+		l.w.fail(why(l.w.to, l.sent))
+	}
+}
