@@ -1,0 +1,22 @@
+// Package owner is a company's replica on this node, and the only room that knows Dragonboat. It
+// proposes what changes a company, reads what does not, takes snapshots and reports who leads.
+//
+//	 Do(WRITE) ─▶ queue ─▶ lane ─▶ Raft entry ─▶ majority ─▶ Update ─▶ company.Apply ─▶ reply
+//	                        │ several lanes: while one waits for its entry, messages gather for the next
+//	Read(READ) ─▶ queue ─▶ lane ─▶ ReadIndex (shared by all that waited) ─▶ company.Read ─▶ reply
+//
+//	O1  A reply to Do with a success is sent after the entry was applied here, hence after it was
+//	    synced by a majority.
+//	O2  Only the replica that believes to lead proposes or reads; others answer NotLeader with its name.
+//	O3  When the outcome of an entry cannot be known here, its messages are answered Retry; the same
+//	    seq asked again finds out, and is done once.
+//	O4  Each queue is bounded; what does not fit is answered Busy, and nothing was done.
+//
+// Refusals that depend on the company's state are made by Apply and nowhere else: an owner that was
+// deposed without knowing it would otherwise refuse what its successor has made possible.
+//
+// Goroutines: each Replica has its lanes, ended by Stop; the Host has one that asks for snapshots; what
+// Dragonboat starts ends with Close.
+//
+// Next: package node, which starts the owners of one process.
+package owner

@@ -1,0 +1,281 @@
+package owner
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"path/filepath"
+	"sort"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/lni/dragonboat/v4"
+	"github.com/lni/dragonboat/v4/config"
+	"github.com/lni/dragonboat/v4/plugin/tan"
+	"github.com/lni/dragonboat/v4/raftio"
+	sm "github.com/lni/dragonboat/v4/statemachine"
+
+	"dmalloc/company"
+	"dmalloc/message"
+	"dmalloc/owner/tanlog"
+)
+
+// Config is what a Host needs.
+type Config struct {
+	Node        message.NodeID
+	Incarnation uint64
+	Settings    message.Settings
+	Dir         string // of its own: kept files, nothing else
+	Carrier     Carrier
+	Inbox       *Inbox
+	Observer    Observer
+	// Led hears of a change of leadership, from one goroutine: node is NoNode while nobody leads.
+	Led func(id message.CompanyID, term uint64, node message.NodeID)
+	// Entry and Index hear how long a request waited and its entry took, and how long a ReadIndex took.
+	Entry func(wait, commit time.Duration)
+	Index func(took time.Duration)
+}
+
+// Host holds the replicas of this node over one Dragonboat NodeHost.
+type Host struct {
+	cfg    Config
+	nh     *dragonboat.NodeHost
+	origin uint64
+
+	mu       sync.RWMutex
+	replicas map[message.CompanyID]*Replica
+	nodes    map[[2]uint64]message.NodeID // company, replica -> node
+
+	outgrown chan message.CompanyID // companies whose log wants a snapshot; full means that one is under way
+	ctx      context.Context
+	cancel   context.CancelFunc
+	tasks    sync.WaitGroup
+}
+
+const (
+	maxInMemLog  = 256 << 20 // bytes of unapplied entries a replica holds before it slows its clients down
+	maxRaftQueue = 128 << 20 // bytes of Dragonboat's queues to and from a peer
+	keptEntries  = 256       // entries kept behind a snapshot, so that a follower a little late needs no snapshot
+)
+
+// Open checks the kept files and opens them. A *tanlog.DamageError means that they were altered.
+func Open(cfg Config) (*Host, error) {
+	dir := filepath.Join(cfg.Dir, "raft")
+	if _, err := tanlog.Check(dir); err != nil {
+		return nil, err
+	}
+	var random [8]byte
+	if _, err := rand.Read(random[:]); err != nil {
+		return nil, fmt.Errorf("draw the number of this run: %w", err)
+	}
+	h := &Host{cfg: cfg, origin: binary.LittleEndian.Uint64(random[:]) | 1, replicas: map[message.CompanyID]*Replica{},
+		nodes: map[[2]uint64]message.NodeID{}, outgrown: make(chan message.CompanyID, message.MaxCompany+1)}
+	h.ctx, h.cancel = context.WithCancel(context.Background())
+	cluster, err := strconv.ParseUint(cfg.Settings.Cluster, 16, 64)
+	if err != nil {
+		return nil, message.Errorf(message.InvalidArgument, "cluster id %s is not hexadecimal", message.Quote(cfg.Settings.Cluster))
+	}
+	logdb := config.GetTinyMemLogDBConfig()
+	logdb.Shards = uint64(cfg.Settings.LogShards)
+	shards := uint64(cfg.Settings.Executors)
+	h.nh, err = dragonboat.NewNodeHost(config.NodeHostConfig{
+		DeploymentID:        cluster,
+		NodeHostDir:         dir,
+		RTTMillisecond:      uint64(cfg.Settings.Tick),
+		RaftAddress:         target(cfg.Settings.Cluster, cfg.Node, cfg.Incarnation),
+		MaxSendQueueSize:    maxRaftQueue,
+		MaxReceiveQueueSize: maxRaftQueue,
+		RaftEventListener:   listener{h},
+		Expert: config.ExpertConfig{
+			LogDBFactory:     tan.Factory,
+			TransportFactory: &factory{cfg: cfg},
+			LogDB:            logdb,
+			Engine: config.EngineConfig{ExecShards: shards, CommitShards: shards, ApplyShards: shards,
+				SnapshotShards: 1, CloseShards: 1},
+		},
+	})
+	if err != nil {
+		h.cancel()
+		return nil, fmt.Errorf("open the log in %s: %w", dir, err)
+	}
+	h.tasks.Go(h.snapshots)
+	return h, nil
+}
+
+// Close stops the replicas and closes the log.
+func (h *Host) Close() {
+	h.cancel()
+	h.mu.Lock()
+	all := h.replicas
+	h.replicas = map[message.CompanyID]*Replica{}
+	h.mu.Unlock()
+	for _, r := range all {
+		r.stop()
+	}
+	h.nh.Close()
+	h.tasks.Wait()
+}
+
+// Seat is a replica that this node is to run.
+type Seat struct {
+	Company  message.CompanyID
+	Replica  uint64
+	Founders []message.Owner // with whom the company begins; nil when the log exists already, or when joining
+	Join     bool            // the replica is added to a company that exists, and has no log yet
+	Voting   bool            // false while it catches up
+}
+
+// Start begins to own a company, with the state empty.
+func (h *Host) Start(seat Seat, state Machine) (*Replica, error) {
+	members := map[uint64]dragonboat.Target{}
+	for _, o := range seat.Founders {
+		members[o.Replica] = target(h.cfg.Settings.Cluster, o.Node, 0)
+	}
+	h.Know(seat.Company, append([]message.Owner{{Node: h.cfg.Node, Replica: seat.Replica}}, seat.Founders...))
+	m := &machine{id: seat.Company, origin: h.origin, observer: h.cfg.Observer, state: state, waiting: map[uint64]chan []company.Result{}}
+	m.outgrown = func() {
+		select {
+		case h.outgrown <- seat.Company:
+		default:
+		}
+	}
+	r := newReplica(h, seat.Company, seat.Replica, m)
+	h.mu.Lock()
+	h.replicas[seat.Company] = r
+	h.mu.Unlock()
+	r.start()
+	err := h.nh.StartConcurrentReplica(members, seat.Join, func(_, _ uint64) sm.IConcurrentStateMachine { return m }, config.Config{
+		ReplicaID: seat.Replica, ShardID: uint64(seat.Company),
+		CheckQuorum: true, PreVote: true, OrderedConfigChange: true,
+		ElectionRTT: uint64(h.cfg.Settings.Election), HeartbeatRTT: uint64(h.cfg.Settings.Heartbeat),
+		MaxInMemLogSize:    maxInMemLog,
+		CompactionOverhead: keptEntries,
+		IsNonVoting:        !seat.Voting,
+	})
+	if err != nil {
+		h.mu.Lock()
+		delete(h.replicas, seat.Company)
+		h.mu.Unlock()
+		r.stop()
+		return nil, fmt.Errorf("start replica %d of company %s: %w", seat.Replica, seat.Company, err)
+	}
+	return r, nil
+}
+
+// Replica is this node's owner of a company, nil if it has none.
+func (h *Host) Replica(id message.CompanyID) *Replica {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return h.replicas[id]
+}
+
+// Replicas lists this node's owners by company.
+func (h *Host) Replicas() []*Replica {
+	h.mu.RLock()
+	all := make([]*Replica, 0, len(h.replicas))
+	for _, r := range h.replicas {
+		all = append(all, r)
+	}
+	h.mu.RUnlock()
+	sort.Slice(all, func(i, j int) bool { return all[i].ID < all[j].ID })
+	return all
+}
+
+// Know records on which nodes a company's replicas live.
+func (h *Host) Know(id message.CompanyID, owners []message.Owner) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, o := range owners {
+		h.nodes[[2]uint64{uint64(id), o.Replica}] = o.Node
+	}
+}
+
+func (h *Host) nodeOf(id message.CompanyID, replica uint64) (message.NodeID, bool) {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	n, ok := h.nodes[[2]uint64{uint64(id), replica}]
+	return n, ok
+}
+
+// Kept lists the replicas that have a log here.
+func (h *Host) Kept() map[message.CompanyID]uint64 {
+	kept := map[message.CompanyID]uint64{}
+	if info := h.nh.GetNodeHostInfo(dragonboat.NodeHostInfoOption{}); info != nil {
+		for _, n := range info.LogInfo {
+			kept[message.CompanyID(n.ShardID)] = n.ReplicaID
+		}
+	}
+	return kept
+}
+
+// snapshots asks for a snapshot of each company whose log has outgrown it, one after another.
+func (h *Host) snapshots() {
+	for {
+		select {
+		case <-h.ctx.Done():
+			return
+		case id := <-h.outgrown:
+			ctx, cancel := context.WithTimeout(h.ctx, time.Minute)
+			// A refusal is no failure: the log keeps everything, and its growth will ask again.
+			_, _ = h.nh.SyncRequestSnapshot(ctx, uint64(id), dragonboat.SnapshotOption{OverrideCompactionOverhead: true, CompactionOverhead: keptEntries})
+			cancel()
+		}
+	}
+}
+
+func (h *Host) observe(queued, begin, end time.Time) {
+	if h.cfg.Entry != nil {
+		h.cfg.Entry(begin.Sub(queued), end.Sub(begin))
+	}
+}
+
+func (h *Host) readIndex(took time.Duration) {
+	if h.cfg.Index != nil {
+		h.cfg.Index(took)
+	}
+}
+
+// listener takes Dragonboat's reports of leadership.
+type listener struct{ h *Host }
+
+func (l listener) LeaderUpdated(info raftio.LeaderInfo) {
+	id := message.CompanyID(info.ShardID)
+	node := message.NoNode
+	if info.LeaderID != 0 {
+		if n, ok := l.h.nodeOf(id, info.LeaderID); ok {
+			node = n
+		}
+	}
+	if r := l.h.Replica(id); r != nil && r.Replica == info.ReplicaID {
+		r.setLeader(node, info.Term, info.LeaderID == info.ReplicaID && node != message.NoNode)
+	}
+	if l.h.cfg.Led != nil {
+		l.h.cfg.Led(id, info.Term, node)
+	}
+}
+
+// target is the logical Raft address of a node: it outlives ports, but not the node's disk.
+func target(cluster string, n message.NodeID, incarnation uint64) string {
+	return fmt.Sprintf("c%s-n%d-i%d", cluster, n, incarnation)
+}
+
+// parseTarget reads what target wrote.
+func parseTarget(cluster, s string) (message.NodeID, uint64, bool) {
+	rest, ok := strings.CutPrefix(s, "c"+cluster+"-n")
+	if !ok {
+		return 0, 0, false
+	}
+	id, inc, ok := strings.Cut(rest, "-i")
+	if !ok {
+		return 0, 0, false
+	}
+	n, err1 := strconv.ParseUint(id, 10, 32)
+	i, err2 := strconv.ParseUint(inc, 10, 64)
+	if err1 != nil || err2 != nil || n >= message.MaxNodes || target(cluster, message.NodeID(n), i) != s {
+		return 0, 0, false
+	}
+	return message.NodeID(n), i, true
+}

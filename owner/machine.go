@@ -1,0 +1,204 @@
+package owner
+
+import (
+	"io"
+	"sync"
+	"sync/atomic"
+
+	sm "github.com/lni/dragonboat/v4/statemachine"
+
+	"dmalloc/company"
+	"dmalloc/directory"
+	"dmalloc/message"
+)
+
+// Machine is what an owner replicates: a heap company, or the directory. Apply is exclusive, Read and
+// Status run beside each other, and a Snapshot is written while Apply goes on.
+type Machine interface {
+	Apply(index uint64, b *message.Batch) company.Applied
+	Read(m *message.Message) *message.Message
+	Snapshot() io.WriterTo
+	Load(r io.Reader) error
+	Bytes() uint64 // roughly how much a snapshot would hold
+}
+
+// Heap is the Machine of a heap company.
+type Heap struct {
+	*company.Company
+	cfg company.Config
+}
+
+func NewHeap(cfg company.Config) *Heap { return &Heap{company.New(cfg), cfg} }
+
+func (h *Heap) Snapshot() io.WriterTo { return h.Company.Snapshot() }
+
+func (h *Heap) Load(r io.Reader) error {
+	c, err := company.Load(r, h.cfg)
+	if err == nil {
+		h.Company = c
+	}
+	return err
+}
+
+// Bytes counts the pages, and 40 bytes for each allocation.
+func (h *Heap) Bytes() uint64 {
+	s := h.Company.Status()
+	return s.Resident + 40*s.Count
+}
+
+// Directory is the Machine of company 0.
+type Directory struct{ *directory.State }
+
+func NewDirectory(d *message.Directory) *Directory { return &Directory{directory.New(d)} }
+
+func (d *Directory) Snapshot() io.WriterTo { return d.State.Snapshot() }
+
+func (d *Directory) Load(r io.Reader) error {
+	s, err := directory.Load(r)
+	if err == nil {
+		d.State = s
+	}
+	return err
+}
+
+func (d *Directory) Bytes() uint64 { return 4096 }
+
+// Observer hears what happens to a company on this node. Its calls come from the goroutine that applies
+// entries: it must note and return, not wait.
+type Observer interface {
+	Applied(id message.CompanyID, a company.Applied)
+	Restored(id message.CompanyID) // the whole state was replaced
+}
+
+// machine joins a Machine to Dragonboat.
+type machine struct {
+	id       message.CompanyID
+	origin   uint64 // of the batches that are answered here
+	observer Observer
+	outgrown func() // the log has outgrown the state: ask for a snapshot; must not wait
+
+	mu    sync.RWMutex // guards state: Apply and Load exclusively
+	state Machine
+
+	applied atomic.Uint64 // index of the last entry that state holds
+	logged  uint64        // bytes applied since the last snapshot; only the apply goroutine
+
+	waitMu  sync.Mutex
+	waiting map[uint64]chan []company.Result // by batch number
+}
+
+var _ sm.IConcurrentStateMachine = (*machine)(nil)
+
+// await makes the results of this node's batch of that number come to the channel.
+func (c *machine) await(number uint64) chan []company.Result {
+	ch := make(chan []company.Result, 1)
+	c.waitMu.Lock()
+	c.waiting[number] = ch
+	c.waitMu.Unlock()
+	return ch
+}
+
+func (c *machine) forget(number uint64) {
+	c.waitMu.Lock()
+	delete(c.waiting, number)
+	c.waitMu.Unlock()
+}
+
+func (c *machine) deliver(number uint64, results []company.Result) {
+	c.waitMu.Lock()
+	ch := c.waiting[number]
+	delete(c.waiting, number)
+	c.waitMu.Unlock()
+	if ch != nil {
+		ch <- results // has room for the one
+	}
+}
+
+// Update applies committed entries. An entry that does not decode changes nothing, on every owner alike.
+func (c *machine) Update(entries []sm.Entry) ([]sm.Entry, error) {
+	for i := range entries {
+		e := &entries[i]
+		e.Result = sm.Result{Value: e.Index}
+		b, err := message.DecodeBatch(e.Cmd)
+		if err != nil {
+			c.applied.Store(e.Index)
+			continue
+		}
+		c.mu.Lock()
+		applied := c.state.Apply(e.Index, b)
+		c.mu.Unlock()
+		c.applied.Store(e.Index)
+		if c.observer != nil {
+			c.observer.Applied(c.id, applied)
+		}
+		if b.Origin == c.origin {
+			c.deliver(b.Number, applied.Results)
+		}
+		c.logged += uint64(len(e.Cmd)) + entryOverhead
+	}
+	if c.logged > minLog {
+		c.mu.RLock()
+		state := c.state.Bytes()
+		c.mu.RUnlock()
+		if c.logged > logMultiple*state {
+			c.outgrown()
+		}
+	}
+	return entries, nil
+}
+
+const (
+	entryOverhead = 64       // bytes of log an entry costs besides its command
+	minLog        = 64 << 20 // bytes of log below which no snapshot is taken
+	logMultiple   = 2        // times its state's size that the log may grow to
+)
+
+func (c *machine) read(m *message.Message) *message.Message {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.state.Read(m)
+}
+
+// Lookup is Dragonboat's way to read, which we do not take: reads go through Replica.Read.
+func (c *machine) Lookup(any) (any, error) {
+	return nil, message.Errorf(message.Unsupported, "companies are read through their owner")
+}
+
+func (c *machine) PrepareSnapshot() (any, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.logged = 0
+	return c.state.Snapshot(), nil
+}
+
+func (c *machine) SaveSnapshot(s any, w io.Writer, _ sm.ISnapshotFileCollection, done <-chan struct{}) error {
+	_, err := s.(io.WriterTo).WriteTo(stopWriter{w, done})
+	return err
+}
+
+// stopWriter ends a snapshot when the replica is being stopped.
+type stopWriter struct {
+	io.Writer
+	done <-chan struct{}
+}
+
+func (w stopWriter) Write(p []byte) (int, error) {
+	select {
+	case <-w.done:
+		return 0, sm.ErrSnapshotStopped
+	default:
+		return w.Writer.Write(p)
+	}
+}
+
+func (c *machine) RecoverFromSnapshot(r io.Reader, _ []sm.SnapshotFile, _ <-chan struct{}) error {
+	c.mu.Lock()
+	err := c.state.Load(r)
+	c.mu.Unlock()
+	if err == nil && c.observer != nil {
+		c.observer.Restored(c.id)
+	}
+	return err
+}
+
+func (c *machine) Close() error { return nil }

@@ -1,0 +1,103 @@
+package owner
+
+import (
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"dmalloc/message"
+)
+
+// A lost disk is replaced in the order add, catch up, remove, promote, record; whatever is cut short
+// goes on where it stopped, and the company always keeps a majority of voters that know its log.
+func TestPlanReplacesInOrder(t *testing.T) {
+	owners := []message.Owner{{Node: 0, Replica: 1}, {Node: 1, Replica: 2}, {Node: 2, Replica: 3}, {Node: 2, Replica: 4, Joining: true}}
+	now := Members{Voting: map[uint64]message.NodeID{1: 0, 2: 1, 3: 2}, Joining: map[uint64]message.NodeID{}, Gone: map[uint64]bool{}}
+	caughtUp := false
+	var steps []StepKind
+	for range 10 {
+		s := Plan(owners, now, func(uint64) bool { return caughtUp })
+		steps = append(steps, s.Kind)
+		switch s.Kind {
+		case Join:
+			now.Joining[s.Replica] = s.Node
+		case Wait:
+			caughtUp = true
+		case Remove:
+			delete(now.Voting, s.Replica)
+		case Promote:
+			delete(now.Joining, s.Replica)
+			now.Voting[s.Replica] = s.Node
+		case Record:
+			owners = []message.Owner{owners[0], owners[1], {Node: 2, Replica: 4}}
+		}
+		if len(now.Voting) < 2 {
+			t.Fatalf("after %v only %d voters are left", steps, len(now.Voting))
+		}
+	}
+	want := []StepKind{Join, Wait, Remove, Promote, Record, Settled, Settled, Settled, Settled, Settled}
+	for i := range want {
+		if steps[i] != want[i] {
+			t.Fatalf("steps %v, want %v", steps, want)
+		}
+	}
+}
+
+func TestTargets(t *testing.T) {
+	n, i, ok := parseTarget("00ff", target("00ff", 12, 3))
+	if !ok || n != 12 || i != 3 {
+		t.Errorf("%v %v %v", n, i, ok)
+	}
+	for _, s := range []string{"", "c00ff-n1", "c00ff-n1-i", "c00fe-n1-i0", "c00ff-n01-i0", "c00ff-n1-i0x", "c00ff-n99999-i0", "127.0.0.1:1"} {
+		if _, _, ok := parseTarget("00ff", s); ok {
+			t.Errorf("%q is taken for a target", s)
+		}
+	}
+}
+
+// O4: a queue never holds more than its bounds, loses nothing that it took, and keeps the order.
+func TestQueue(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		q := newQueue()
+		var want, got []uint64
+		seq := uint64(0)
+		take := func() {
+			if len(got) == len(want) {
+				return
+			}
+			size := 0
+			batch := q.take(nil)
+			for i, r := range batch {
+				got = append(got, r.m.Seq)
+				size += len(r.m.Data) + headroom
+				if i > 0 && size > message.MaxBatch {
+					t.Fatalf("a batch of %d bytes", size)
+				}
+			}
+		}
+		for range rapid.IntRange(1, 60).Draw(t, "steps") {
+			if rapid.IntRange(0, 3).Draw(t, "take") == 0 {
+				take()
+				continue
+			}
+			seq++
+			m := &message.Message{Seq: seq, Data: make([]byte, rapid.SampledFrom([]int{0, 10, 100_000, message.MaxData}).Draw(t, "size"))}
+			if q.put(request{m: m}) {
+				want = append(want, seq)
+			} else if q.bytes+len(m.Data) <= maxQueuedBytes {
+				t.Fatalf("refused %d bytes with %d waiting", len(m.Data), q.bytes)
+			}
+		}
+		for len(got) < len(want) {
+			take()
+		}
+		for i := range want {
+			if got[i] != want[i] {
+				t.Fatalf("got %v want %v", got, want)
+			}
+		}
+		if q.bytes != 0 {
+			t.Fatalf("%d bytes are counted in an empty queue", q.bytes)
+		}
+	})
+}

@@ -1,0 +1,101 @@
+package owner
+
+import (
+	"sync"
+	"time"
+
+	"dmalloc/message"
+)
+
+// Bounds of a replica's queues. Beyond them Do and Read answer Busy.
+const (
+	maxQueued      = 16384    // messages
+	maxQueuedBytes = 64 << 20 // bytes of data
+)
+
+// request is a message that waits, and where its answer goes.
+type request struct {
+	m     *message.Message
+	reply func(*message.Message)
+	at    time.Time
+}
+
+// queue holds requests until a lane takes all of them at once: that is the whole of group commit. It
+// proposes at once when a lane is idle and gathers while all of them wait for their entry.
+type queue struct {
+	mu     sync.Mutex
+	ready  sync.Cond
+	items  []request
+	bytes  int
+	closed bool
+}
+
+func newQueue() *queue {
+	q := new(queue)
+	q.ready.L = &q.mu
+	return q
+}
+
+// put says whether there was room.
+func (q *queue) put(r request) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed || len(q.items) >= maxQueued || q.bytes+len(r.m.Data) > maxQueuedBytes {
+		return false
+	}
+	q.items = append(q.items, r)
+	q.bytes += len(r.m.Data)
+	q.ready.Signal()
+	return true
+}
+
+// putFirst goes before all others and always has room: a new leader's first entry.
+func (q *queue) putFirst(r request) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.items = append([]request{r}, q.items...)
+	q.ready.Signal()
+}
+
+// headroom is what a message costs in a batch besides its data: all its other fields at their usual size.
+const headroom = 512
+
+// take waits for requests and gives as many as fit in one Raft entry, none when the queue was closed.
+// It reuses buf.
+func (q *queue) take(buf []request) []request {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for len(q.items) == 0 && !q.closed {
+		q.ready.Wait()
+	}
+	n, size := 0, 0
+	for n < len(q.items) && n < message.MaxMessages {
+		m := q.items[n].m
+		more := headroom + len(m.Data) + len(m.Blocks)*40
+		if n > 0 && size+more > message.MaxBatch {
+			break
+		}
+		size += more
+		q.bytes -= len(m.Data)
+		n++
+	}
+	buf = append(buf[:0], q.items[:n]...)
+	rest := copy(q.items, q.items[n:])
+	clear(q.items[rest:])
+	q.items = q.items[:rest]
+	if rest > 0 {
+		q.ready.Signal() // another lane
+	}
+	return buf
+}
+
+// close wakes the lanes and gives back what still waited.
+func (q *queue) close() []request {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closed = true
+	left := q.items
+	q.items = nil
+	q.ready.Broadcast()
+	return left
+}

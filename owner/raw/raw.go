@@ -1,0 +1,169 @@
+package raw
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/lni/dragonboat/v4"
+	"github.com/lni/dragonboat/v4/config"
+	"github.com/lni/dragonboat/v4/plugin/tan"
+	sm "github.com/lni/dragonboat/v4/statemachine"
+)
+
+// counter is the least that a state machine can do.
+type counter struct{ n uint64 }
+
+func (c *counter) Update(entries []sm.Entry) ([]sm.Entry, error) {
+	for i := range entries {
+		c.n++
+		entries[i].Result = sm.Result{Value: c.n}
+	}
+	return entries, nil
+}
+func (c *counter) Lookup(any) (any, error)       { return c.n, nil }
+func (c *counter) PrepareSnapshot() (any, error) { return nil, nil }
+func (c *counter) SaveSnapshot(any, io.Writer, sm.ISnapshotFileCollection, <-chan struct{}) error {
+	return nil
+}
+func (c *counter) RecoverFromSnapshot(io.Reader, []sm.SnapshotFile, <-chan struct{}) error {
+	return nil
+}
+func (c *counter) Close() error { return nil }
+
+// Group is three replicas of one shard.
+type Group struct {
+	dir    string
+	hosts  []*dragonboat.NodeHost
+	leader int
+}
+
+// Config is what a Group needs.
+type Config struct {
+	Dir       string // for its logs; "" means a temporary directory
+	Tick      int    // milliseconds
+	Election  int    // ticks
+	Heartbeat int
+}
+
+// Start starts a group and waits for its leader.
+func Start(ctx context.Context, cfg Config) (_ *Group, err error) {
+	g := &Group{}
+	if g.dir, err = os.MkdirTemp(cfg.Dir, "dmalloc-raw-"); err != nil {
+		return nil, fmt.Errorf("make a directory for raw Dragonboat: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			g.Close()
+		}
+	}()
+	addresses, err := freeAddresses(3)
+	if err != nil {
+		return nil, err
+	}
+	members := map[uint64]dragonboat.Target{}
+	for i, a := range addresses {
+		members[uint64(i+1)] = a
+	}
+	for i, a := range addresses {
+		logdb := config.GetTinyMemLogDBConfig()
+		logdb.Shards = 1
+		nh, err := dragonboat.NewNodeHost(config.NodeHostConfig{
+			NodeHostDir: filepath.Join(g.dir, fmt.Sprint(i)), RTTMillisecond: uint64(cfg.Tick), RaftAddress: a,
+			Expert: config.ExpertConfig{LogDBFactory: tan.Factory, LogDB: logdb,
+				Engine: config.EngineConfig{ExecShards: 1, CommitShards: 1, ApplyShards: 1, SnapshotShards: 1, CloseShards: 1}},
+		})
+		if err != nil {
+			return nil, fmt.Errorf("start raw Dragonboat: %w", err)
+		}
+		g.hosts = append(g.hosts, nh)
+		if err := nh.StartConcurrentReplica(members, false, func(_, _ uint64) sm.IConcurrentStateMachine { return &counter{} }, config.Config{
+			ReplicaID: uint64(i + 1), ShardID: 1, CheckQuorum: true, PreVote: true,
+			ElectionRTT: uint64(cfg.Election), HeartbeatRTT: uint64(cfg.Heartbeat),
+		}); err != nil {
+			return nil, fmt.Errorf("start raw Dragonboat's shard: %w", err)
+		}
+	}
+	for {
+		if id, _, ok, err := g.hosts[0].GetLeaderID(1); err == nil && ok {
+			g.leader = int(id - 1)
+			return g, nil
+		}
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-ctx.Done():
+			return nil, fmt.Errorf("raw Dragonboat elected no leader: %w", ctx.Err())
+		}
+	}
+}
+
+func freeAddresses(n int) ([]string, error) {
+	var all []string
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, fmt.Errorf("find a free port: %w", err)
+		}
+		defer l.Close()
+		all = append(all, l.Addr().String())
+	}
+	return all, nil
+}
+
+// Close stops the group and removes its files.
+func (g *Group) Close() {
+	for _, h := range g.hosts {
+		h.Close()
+	}
+	_ = os.RemoveAll(g.dir)
+}
+
+// Propose has clients propose size bytes each, at the leader, one proposal under way a client, and
+// returns how long each took.
+func (g *Group) Propose(ctx context.Context, clients, size int, warmup, length time.Duration) []time.Duration {
+	return g.run(ctx, clients, warmup, length, func(ctx context.Context, nh *dragonboat.NodeHost) error {
+		_, err := nh.SyncPropose(ctx, nh.GetNoOPSession(1), make([]byte, size))
+		return err
+	})
+}
+
+// Read has clients read linearizably at the leader.
+func (g *Group) Read(ctx context.Context, clients int, warmup, length time.Duration) []time.Duration {
+	return g.run(ctx, clients, warmup, length, func(ctx context.Context, nh *dragonboat.NodeHost) error {
+		_, err := nh.SyncRead(ctx, 1, nil)
+		return err
+	})
+}
+
+func (g *Group) run(ctx context.Context, clients int, warmup, length time.Duration, op func(context.Context, *dragonboat.NodeHost) error) []time.Duration {
+	nh := g.hosts[g.leader]
+	count := time.Now().Add(warmup)
+	end := count.Add(length)
+	ctx, cancel := context.WithDeadline(ctx, end.Add(5*time.Second))
+	defer cancel()
+	var (
+		wg  sync.WaitGroup
+		mu  sync.Mutex
+		all []time.Duration
+	)
+	for range clients {
+		wg.Go(func() {
+			var took []time.Duration
+			for begin := time.Now(); begin.Before(end) && ctx.Err() == nil; begin = time.Now() {
+				if op(ctx, nh) == nil && begin.After(count) {
+					took = append(took, time.Since(begin))
+				}
+			}
+			mu.Lock()
+			all = append(all, took...)
+			mu.Unlock()
+		})
+	}
+	wg.Wait()
+	return all
+}

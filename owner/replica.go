@@ -1,0 +1,327 @@
+package owner
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/lni/dragonboat/v4"
+
+	"dmalloc/company"
+	"dmalloc/message"
+)
+
+const (
+	proposeLanes = 2 // entries of a company in flight
+	readLanes    = 2 // ReadIndex rounds of a company in flight
+
+	// How long an entry may be under way before its messages are answered Retry. Clients try again
+	// much sooner; this only bounds what a lane waits for.
+	entryTimeout = 3 * time.Second
+)
+
+// leadership is who leads, as this node last heard. A new value replaces it and closes over.
+type leadership struct {
+	node  message.NodeID
+	term  uint64
+	known bool // somebody leads
+	mine  bool // this replica does
+	over  chan struct{}
+	since time.Time
+}
+
+// Replica is one owner of a company on this node.
+type Replica struct {
+	ID      message.CompanyID
+	Replica uint64
+
+	host    *Host
+	machine *machine
+	lead    atomic.Pointer[leadership]
+	writes  *queue
+	reads   *queue
+	number  atomic.Uint64
+	lanes   sync.WaitGroup
+
+	elapsedMu sync.Mutex
+	lastBatch time.Time // when this leader last proposed
+}
+
+func newReplica(h *Host, id message.CompanyID, replica uint64, m *machine) *Replica {
+	r := &Replica{ID: id, Replica: replica, host: h, machine: m, writes: newQueue(), reads: newQueue()}
+	r.lead.Store(&leadership{node: message.NoNode, over: make(chan struct{}), since: time.Now()})
+	return r
+}
+
+func (r *Replica) start() {
+	for range proposeLanes {
+		r.lanes.Go(func() { r.lane(r.writes, r.propose) })
+	}
+	for range readLanes {
+		r.lanes.Go(func() { r.lane(r.reads, r.readTogether) })
+	}
+}
+
+func (r *Replica) stop() {
+	left := append(r.writes.close(), r.reads.close()...)
+	for _, q := range left {
+		q.reply(q.m.Answer(message.Retry, "node is stopping"))
+	}
+	r.setLeader(message.NoNode, 0, false)
+	r.lanes.Wait()
+}
+
+func (r *Replica) lane(q *queue, work func([]request)) {
+	var batch []request
+	for {
+		batch = q.take(batch)
+		if len(batch) == 0 {
+			return
+		}
+		work(batch)
+		clear(batch)
+	}
+}
+
+// Do has a logged message done and replies once. It does not wait.
+func (r *Replica) Do(m *message.Message, reply func(*message.Message)) {
+	r.enqueue(r.writes, m, reply)
+}
+
+// Read has a message answered that changes nothing: linearizable, and once. It does not wait.
+func (r *Replica) Read(m *message.Message, reply func(*message.Message)) {
+	r.enqueue(r.reads, m, reply)
+}
+
+func (r *Replica) enqueue(q *queue, m *message.Message, reply func(*message.Message)) {
+	if l := r.lead.Load(); !l.mine {
+		reply(r.notLeader(m, l))
+		return
+	}
+	if !q.put(request{m, reply, time.Now()}) {
+		reply(m.Answer(message.Busy, fmt.Sprintf("company %s has %d requests waiting here; nothing was done", r.ID, maxQueued)))
+	}
+}
+
+// Local reads what this owner has applied, without asking the others.
+func (r *Replica) Local(m *message.Message) *message.Message { return r.machine.read(m) }
+
+// notLeader names the one to ask.
+func (r *Replica) notLeader(m *message.Message, l *leadership) *message.Message {
+	a := m.Answer(message.NotLeader, fmt.Sprintf("company %s has no leader", r.ID))
+	a.Term = l.term
+	if l.known && !l.mine {
+		a.Final, a.Text = l.node, fmt.Sprintf("company %s is led by node %s", r.ID, l.node)
+	}
+	return a
+}
+
+// propose sends a batch through the log and answers its messages (O1, O3).
+func (r *Replica) propose(batch []request) {
+	l := r.lead.Load()
+	if !l.mine {
+		for _, q := range batch {
+			q.reply(r.notLeader(q.m, l))
+		}
+		return
+	}
+	begin := time.Now()
+	b := message.Batch{Origin: r.host.origin, Number: r.number.Add(1), Term: l.term, Node: r.host.cfg.Node, Elapsed: r.elapsed(begin)}
+	entry, err := encode(&b, batch)
+	if err != nil { // a message that came in decoded cannot fail to encode
+		for _, q := range batch {
+			q.reply(q.m.Answer(message.Internal, err.Error()))
+		}
+		return
+	}
+	done := r.machine.await(b.Number)
+	defer r.machine.forget(b.Number)
+	state, err := r.host.nh.Propose(r.host.nh.GetNoOPSession(uint64(r.ID)), entry, entryTimeout)
+	if err != nil {
+		for _, q := range batch {
+			q.reply(q.m.Answer(message.Busy, fmt.Sprintf("company %s cannot take an entry now (%v); nothing was done", r.ID, err)))
+		}
+		return
+	}
+	var results []company.Result
+	select {
+	case results = <-done:
+		defer func() {
+			select { // the notice follows the results at once; without it the state is left to the collector
+			case <-state.ResultC():
+				state.Release()
+			case <-l.over:
+			}
+		}()
+	case res := <-state.ResultC():
+		if res.Completed() {
+			results = <-done // Update delivered before Dragonboat told
+		}
+		defer state.Release()
+	case <-l.over:
+	}
+	end := time.Now()
+	for i, q := range batch {
+		if results == nil {
+			q.reply(q.m.Answer(message.Retry, fmt.Sprintf("company %s lost its leader while the request was under way", r.ID)))
+			continue
+		}
+		a := results[i].Answer(q.m)
+		a.Term = l.term
+		q.reply(a)
+		r.host.observe(q.at, begin, end)
+	}
+}
+
+func (r *Replica) elapsed(now time.Time) uint64 {
+	r.elapsedMu.Lock()
+	defer r.elapsedMu.Unlock()
+	var ms uint64
+	if !r.lastBatch.IsZero() {
+		ms = uint64(min(now.Sub(r.lastBatch).Milliseconds(), 60_000))
+	}
+	if ms > 0 || r.lastBatch.IsZero() { // so that many batches within a millisecond still add up
+		r.lastBatch = now
+	}
+	return ms
+}
+
+// encode drops what only mattered on the way here.
+func encode(b *message.Batch, batch []request) ([]byte, error) {
+	size := 64
+	for _, q := range batch {
+		size += 96 + len(q.m.Data) + len(q.m.Blocks)*40
+	}
+	buf := b.AppendHead(make([]byte, 0, size), len(batch))
+	var scratch []byte
+	for _, q := range batch {
+		m := *q.m
+		m.Source, m.Target, m.Epoch, m.Path = message.NoNode, message.NoNode, 0, nil
+		m.Flags &= message.PartOf
+		var err error
+		if scratch, err = m.Append(scratch[:0]); err != nil {
+			return nil, err
+		}
+		buf = message.AppendEncoded(buf, scratch)
+	}
+	return buf, nil
+}
+
+// readTogether has one ReadIndex serve all that wait.
+func (r *Replica) readTogether(batch []request) {
+	l := r.lead.Load()
+	begin := time.Now()
+	ok := false
+	if l.mine {
+		state, err := r.host.nh.ReadIndex(uint64(r.ID), entryTimeout)
+		if err == nil {
+			select {
+			case res := <-state.ResultC():
+				ok = res.Completed()
+				state.Release()
+			case <-l.over:
+			}
+		}
+	}
+	if l.mine && ok {
+		r.host.readIndex(time.Since(begin))
+	}
+	for _, q := range batch {
+		switch {
+		case ok:
+			a := r.machine.read(q.m)
+			a.Term = l.term
+			q.reply(a)
+		case !l.mine:
+			q.reply(r.notLeader(q.m, l))
+		default:
+			q.reply(q.m.Answer(message.Retry, fmt.Sprintf("company %s could not confirm its leader", r.ID)))
+		}
+	}
+}
+
+// CatchUp waits until this owner has applied all that was committed when it was called.
+func (r *Replica) CatchUp(ctx context.Context) error {
+	for {
+		state, err := r.host.nh.ReadIndex(uint64(r.ID), entryTimeout)
+		if err == nil {
+			select {
+			case res := <-state.ResultC():
+				state.Release()
+				if res.Completed() {
+					return nil
+				}
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// setLeader takes in who leads. A leader that is this node begins its term with an entry that says so,
+// for an entry of Raft does not carry its term.
+func (r *Replica) setLeader(node message.NodeID, term uint64, mine bool) {
+	old := r.lead.Load()
+	if old.node == node && old.term == term && old.mine == mine {
+		return
+	}
+	l := &leadership{node: node, term: term, known: node != message.NoNode, mine: mine, over: make(chan struct{}), since: time.Now()}
+	r.lead.Store(l)
+	close(old.over)
+	if mine {
+		r.elapsedMu.Lock()
+		r.lastBatch = time.Now()
+		r.elapsedMu.Unlock()
+		m := message.New(message.TERM)
+		m.Term, m.Final, m.Company = term, node, r.ID
+		r.writes.putFirst(request{m, func(*message.Message) {}, time.Now()})
+	}
+}
+
+// Leader is who leads, as this node last heard.
+func (r *Replica) Leader() (node message.NodeID, term uint64, known bool) {
+	l := r.lead.Load()
+	return l.node, l.term, l.known
+}
+
+// Leads says whether this replica believes to lead.
+func (r *Replica) Leads() bool { return r.lead.Load().mine }
+
+// Status is what this owner knows of its company.
+func (r *Replica) Status() message.ReplicaStatus {
+	l := r.lead.Load()
+	s := message.ReplicaStatus{Company: r.ID, Replica: r.Replica, Term: l.term, Applied: r.machine.applied.Load()}
+	if l.known {
+		node := l.node
+		s.Leader = &node
+	}
+	r.View(func(m Machine) {
+		if h, ok := m.(*Heap); ok {
+			c := h.Company.Status()
+			s.Used, s.Capacity, s.Room, s.Count, s.Bytes = c.Used, c.Capacity, c.Room, c.Count, c.Resident
+		}
+	})
+	return s
+}
+
+// View shows the state to f, which may only read and must not wait.
+func (r *Replica) View(f func(Machine)) {
+	r.machine.mu.RLock()
+	defer r.machine.mu.RUnlock()
+	f(r.machine.state)
+}
+
+// Transfer asks the leader's role to go to another replica.
+func (r *Replica) Transfer(to uint64) error {
+	if err := r.host.nh.RequestLeaderTransfer(uint64(r.ID), to); err != nil && err != dragonboat.ErrSystemBusy {
+		return message.Errorf(message.Unavailable, "company %s cannot move its leader now: %v", r.ID, err)
+	}
+	return nil
+}
