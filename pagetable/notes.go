@@ -1,0 +1,100 @@
+package pagetable
+
+import (
+	"slices"
+
+	"dmalloc/message"
+)
+
+const (
+	maxDirty = 65536 // addresses noted a company; beyond them the company is rebuilt from its Source
+	maxLog   = 10000 // lines kept a company; older ones are dropped and counted
+)
+
+// notes is what a company's next flush must look at. Guarded by Table.mu.
+type notes struct {
+	source  Source // nil once it is no longer owned and read for the last time
+	here    bool   // owned now
+	owned   bool   // owned now or once: has a row
+	rebuild bool   // everything may have changed
+	dirty   map[message.Addr]struct{}
+	log     ring
+}
+
+// change notes addresses; most bounds the set.
+func (c *notes) change(addrs []message.Addr, most int) {
+	if !c.here || c.rebuild {
+		return // Attach has asked for a rebuild, or nobody may read these any more
+	}
+	for _, a := range addrs {
+		c.put(a, most)
+	}
+}
+
+func (c *notes) put(a message.Addr, most int) {
+	if c.rebuild {
+		return
+	}
+	if c.dirty == nil {
+		c.dirty = map[message.Addr]struct{}{}
+	}
+	if c.dirty[a] = struct{}{}; len(c.dirty) > most {
+		c.rebuild, c.dirty = true, nil
+	}
+}
+
+// line is a LogLine with its place.
+type line struct {
+	message.LogLine
+	seq uint64 // over all companies of this node, from 1
+	n   int    // how-manieth line of its entry
+}
+
+// ring keeps the last lines of a company.
+type ring struct {
+	lines   []line // grows to the bound, then next is the oldest
+	next    int
+	dropped uint64
+	last    line   // the newest, which says whether the next is of the same entry
+	flushed uint64 // seq up to which SQLite has them
+}
+
+func (r *ring) add(l message.LogLine, seq uint64, most int) {
+	n := 0
+	if r.last.seq != 0 && r.last.Index == l.Index {
+		n = r.last.n + 1
+	}
+	r.last = line{l, seq, n}
+	if len(r.lines) < most {
+		r.lines = append(r.lines, r.last)
+		return
+	}
+	r.lines[r.next] = r.last
+	r.next = (r.next + 1) % len(r.lines)
+	r.dropped++
+}
+
+// after lists the lines with a seq over s, oldest first, at most count of them and then the newest.
+func (r *ring) after(s uint64, count int) []line {
+	count = min(count, len(r.lines))
+	if r.last.seq <= s || count <= 0 {
+		return nil
+	}
+	at := func(back int) *line { // the newest is back == 1
+		return &r.lines[(r.next+2*len(r.lines)-back)%len(r.lines)]
+	}
+	var out []line
+	for back := 1; back <= count && at(back).seq > s; back++ {
+		out = append(out, *at(back))
+	}
+	slices.Reverse(out)
+	return out
+}
+
+// oldest is the seq of the oldest line kept, 0 if there is none.
+func (r *ring) oldest() uint64 {
+	if len(r.lines) == 0 {
+		return 0
+	}
+	return r.lines[r.next%len(r.lines)].seq
+}
