@@ -1,0 +1,146 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"dmalloc/message"
+	"dmalloc/transport"
+)
+
+// Conn is a Heap with the connections that it uses.
+type Conn struct {
+	*Heap
+	Control *Control // reaches the launcher; nil if the nodes know of none
+	carrier *wire
+}
+
+// Close ends the connections.
+func (c *Conn) Close() error {
+	if c.Control != nil {
+		c.Control.Close()
+	}
+	return c.carrier.Transport.Close()
+}
+
+// Dial connects to the cluster of which a node listens at address.
+func Dial(ctx context.Context, address string) (*Conn, error) {
+	t, err := transport.New(transport.Config{Self: message.NoNode})
+	if err != nil {
+		return nil, err
+	}
+	c, err := dial(ctx, t, address)
+	if err != nil {
+		_ = t.Close()
+		return nil, message.Errorf(message.Unavailable, "no node of a cluster answers at %s: %v", address, err)
+	}
+	return c, nil
+}
+
+func dial(ctx context.Context, t *transport.Transport, address string) (*Conn, error) {
+	who, err := transport.Identify(ctx, address)
+	if err != nil {
+		return nil, err
+	}
+	home := who.Node
+	t.SetPeers(map[message.NodeID]transport.Peer{home: {Address: address}})
+	var d message.Directory
+	var s message.NodeStatus
+	for op, into := range map[message.Op]any{message.DIRECTORY: &d, message.STATUS: &s} {
+		a, err := t.Call(ctx, home, message.New(op), nil)
+		if err == nil {
+			err = a.Err()
+		}
+		if err == nil {
+			err = json.Unmarshal(a.Data, into)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", op, err)
+		}
+	}
+	if n := d.Node(home); n != nil {
+		n.Address = address // as it is reached from here, which may be by another name
+	}
+	var control *Control
+	var states func(context.Context) ([]Node, error)
+	if s.Control != "" {
+		control = NewControl(s.Control)
+		states = control.States
+	}
+	return connect(t, &d, home, control, states)
+}
+
+// Connect makes a client of a cluster whose directory is known. states may be nil.
+func Connect(d *message.Directory, home message.NodeID, states func(context.Context) ([]Node, error)) (*Conn, error) {
+	t, err := transport.New(transport.Config{Self: message.NoNode})
+	if err != nil {
+		return nil, err
+	}
+	return connect(t, d, home, nil, states)
+}
+
+func connect(t *transport.Transport, d *message.Directory, home message.NodeID, control *Control, states func(context.Context) ([]Node, error)) (*Conn, error) {
+	w := &wire{Transport: t, home: home}
+	h, err := New(Config{Carrier: w, Home: home, Directory: d, States: states})
+	if err != nil {
+		_ = t.Close()
+		return nil, err
+	}
+	return &Conn{Heap: h, Control: control, carrier: w}, nil
+}
+
+// SetPeers takes in where nodes are now, from whoever starts them.
+func (c *Conn) SetPeers(nodes []message.Node) {
+	d := c.directory().Clone()
+	for _, n := range nodes {
+		if have := d.Node(n.ID); have != nil && n.Address != "" {
+			have.Address, have.HTTP = n.Address, n.HTTP
+		}
+	}
+	c.setDirectory(d)
+}
+
+// wire is a transport as a client uses it. Where the network has a topology, the client is a guest of one
+// node: it speaks to that one only, and its requests go the way that the node's own would go.
+type wire struct {
+	*transport.Transport
+	home  message.NodeID
+	entry atomic.Int64 // moves on from home when the entry node does not answer
+	dir   atomic.Pointer[message.Directory]
+}
+
+// SetDirectory takes addresses from a directory; with a topology, those of the entry node alone.
+func (w *wire) SetDirectory(d *message.Directory) {
+	w.dir.Store(d)
+	w.apply()
+}
+
+func (w *wire) apply() {
+	d := w.dir.Load()
+	if len(d.Settings.Topology) == 0 {
+		w.Transport.SetDirectory(d)
+		return
+	}
+	n := d.Nodes[(int(w.home)+int(w.entry.Load()))%len(d.Nodes)]
+	w.SetPeers(map[message.NodeID]transport.Peer{n.ID: {Address: n.Address}})
+}
+
+// Start sends, and in a topology moves to another entry node when this one is gone.
+func (w *wire) Start(to message.NodeID, m *message.Message, alive func(), done func(*message.Message, error)) (cancel func()) {
+	d := w.dir.Load()
+	if len(d.Settings.Topology) == 0 {
+		return w.Transport.Start(to, m, alive, done)
+	}
+	at := w.entry.Load()
+	entry := d.Nodes[(int(w.home)+int(at))%len(d.Nodes)].ID
+	begin := time.Now()
+	return w.Transport.Start(to, m, alive, func(a *message.Message, err error) {
+		if err != nil && !w.Heard(entry).After(begin) && w.entry.CompareAndSwap(at, at+1) {
+			w.apply()
+		}
+		done(a, err)
+	})
+}

@@ -1,0 +1,19 @@
+// Package client is the Go API of a dmalloc heap: it finds the node that can answer, retries without
+// harm, cuts large transfers into pieces and pipelines them.
+//
+//	h, err := client.Dial(ctx, client.Config{Address: "127.0.0.1:7000"})
+//	a, err := h.Malloc(ctx, 100)
+//	_, err = h.WriteAt(ctx, []byte("hello"), a.Address)
+//	err = h.ReadAt(ctx, buf, a.Address)
+//	err = h.Free(ctx, a.Address)
+//
+// A Heap holds one random client id and numbers its requests, so that a request that is sent twice is
+// done once. A request goes to the owner that is believed to lead; an owner that gives no sign of life
+// for an attempt's length is passed over for the next; a refusal that names the right node is followed.
+// All of this happens until the caller's context ends, and costs the caller nothing but time.
+//
+// Reads and writes of up to 1 MiB within one company's part of an allocation are linearizable; larger
+// ones are so piece by piece.
+//
+// Next: package owner, which is at the other end.
+package client

@@ -1,0 +1,197 @@
+package client
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"sync"
+	"time"
+
+	"dmalloc/message"
+)
+
+// Carrier takes requests to nodes. Package transport has it for a process of its own, and a node for
+// itself. Start sends m to a node and returns at once; it calls alive for each ALIVE and then done, once,
+// with the answer or with why there is none. cancel makes it forget the request: done is then not called
+// any more, or is just being called. Heard is when the node last gave a sign of life.
+type Carrier interface {
+	Start(to message.NodeID, m *message.Message, alive func(), done func(*message.Message, error)) (cancel func())
+	Heard(to message.NodeID) time.Time
+	SetDirectory(d *message.Directory) // addresses and topology as they are now
+}
+
+// Config is what a Heap needs.
+type Config struct {
+	Carrier   Carrier
+	Home      message.NodeID     // the node that the user is on: SQL and Log are asked there
+	Directory *message.Directory // what is known at the start
+	// States asks whoever started the nodes what became of their processes; nil if nobody can be asked.
+	States func(ctx context.Context) ([]Node, error)
+	// Attempt is how long an owner may give no sign of life before the next one is asked; 0 means 120 ms.
+	Attempt time.Duration
+	// Window bounds the pieces of one large transfer that are under way; 0 means 8.
+	Window int
+}
+
+// WithDefaults fills in what is zero.
+func (c Config) WithDefaults() Config {
+	if c.Attempt == 0 {
+		c.Attempt = 120 * time.Millisecond
+	}
+	if c.Window == 0 {
+		c.Window = 8
+	}
+	return c
+}
+
+// Heap is a connection to a heap. All its methods may be called from many goroutines at once.
+type Heap struct {
+	cfg Config
+	id  message.ClientID
+
+	mu      sync.Mutex // guards what follows
+	dir     *message.Directory
+	leaders map[message.CompanyID]leader
+	rooms   map[message.CompanyID]room
+	spans   []message.Allocation // cached block lists of spanning allocations, by address
+	spanTxn map[message.Addr]message.Txn
+	trace   func(Event)
+	notice  func(string)
+
+	seqs sequence
+}
+
+type leader struct {
+	node message.NodeID
+	term uint64
+}
+
+// room is what is believed of a company's free budget.
+type room struct {
+	bytes   uint64
+	avoid   time.Time // until then it is asked last: it had no majority
+	checked bool
+}
+
+// New makes a Heap over a carrier.
+func New(cfg Config) (*Heap, error) {
+	h := &Heap{cfg: cfg.WithDefaults(), leaders: map[message.CompanyID]leader{}, rooms: map[message.CompanyID]room{}, spanTxn: map[message.Addr]message.Txn{}}
+	if _, err := rand.Read(h.id[:]); err != nil {
+		return nil, fmt.Errorf("draw a client id: %w", err)
+	}
+	h.seqs.reset()
+	h.setDirectory(cfg.Directory)
+	return h, nil
+}
+
+// Idempotent is a Heap whose one changing request is known to the cluster by id: repeated with the same
+// id, also from another process, it is done once. It shares everything else with h.
+func (h *Heap) Idempotent(id message.ClientID) *Heap {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	k := &Heap{cfg: h.cfg, id: id, dir: h.dir, leaders: map[message.CompanyID]leader{}, rooms: map[message.CompanyID]room{},
+		spanTxn: map[message.Addr]message.Txn{}, notice: h.notice, trace: h.trace}
+	for c, l := range h.leaders {
+		k.leaders[c] = l
+	}
+	// Where a repeated MALLOC goes must not depend on what this process remembers: rooms start anew.
+	k.setRooms(h.dir)
+	k.seqs.reset()
+	return k
+}
+
+// Home is the node that the user is on.
+func (h *Heap) Home() message.NodeID { return h.cfg.Home }
+
+// SetTrace has f called with every message of the commands that follow; nil ends it.
+func (h *Heap) SetTrace(f func(Event)) {
+	h.mu.Lock()
+	h.trace = f
+	h.mu.Unlock()
+}
+
+// SetNotice has f told what a command is waiting for; nil ends it.
+func (h *Heap) SetNotice(f func(string)) {
+	h.mu.Lock()
+	h.notice = f
+	h.mu.Unlock()
+}
+
+func (h *Heap) tracer() func(Event) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.trace
+}
+
+func (h *Heap) say(text string) {
+	h.mu.Lock()
+	f := h.notice
+	h.mu.Unlock()
+	if f != nil {
+		f(text)
+	}
+}
+
+// setDirectory takes in a directory that is newer than the one known.
+func (h *Heap) setDirectory(d *message.Directory) {
+	if d == nil {
+		return
+	}
+	h.mu.Lock()
+	newer := h.dir == nil || d.Epoch >= h.dir.Epoch
+	if newer {
+		h.dir = d
+		h.setRooms(d)
+	}
+	h.mu.Unlock()
+	if newer {
+		h.cfg.Carrier.SetDirectory(d)
+	}
+}
+
+// setRooms believes that what is not known is empty: an owner corrects that with its first refusal.
+func (h *Heap) setRooms(d *message.Directory) {
+	for _, c := range d.Companies {
+		if _, ok := h.rooms[c.ID]; !ok && c.ID != 0 {
+			h.rooms[c.ID] = room{bytes: c.Capacity}
+		}
+	}
+}
+
+func (h *Heap) directory() *message.Directory {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.dir
+}
+
+// sequence numbers requests and knows the lowest that is not finished: companies may forget the
+// answers of all below it.
+type sequence struct {
+	mu      sync.Mutex
+	next    uint64
+	low     uint64
+	pending map[uint64]struct{}
+}
+
+func (s *sequence) reset() { s.next, s.low, s.pending = 1, 1, map[uint64]struct{}{} }
+
+func (s *sequence) begin() (seq, low uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	seq = s.next
+	s.next++
+	s.pending[seq] = struct{}{}
+	return seq, s.low
+}
+
+func (s *sequence) end(seq uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.pending, seq)
+	for s.low < s.next {
+		if _, ok := s.pending[s.low]; ok {
+			break
+		}
+		s.low++
+	}
+}

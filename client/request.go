@@ -1,0 +1,389 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sort"
+	"strings"
+	"time"
+
+	"dmalloc/message"
+)
+
+// request is one message on its way to a company, through all its attempts.
+type request struct {
+	h       *Heap
+	company message.CompanyID
+	m       *message.Message
+	begin   time.Time
+	trace   func(Event)
+
+	silent  map[message.NodeID]bool // owners that gave no sign of life, last time they were asked
+	sent    bool                    // an attempt left and was not answered definitely: the outcome may be unknown
+	alive   bool                    // somebody works on it
+	said    bool
+	last    error
+	refused message.Code // of the last refusal that led elsewhere
+}
+
+// do has the message done by the company's leader, whoever that is, until ctx ends. A logged message
+// gets its number here and keeps it through all attempts. The answer may still be a refusal.
+func (h *Heap) do(ctx context.Context, company message.CompanyID, m *message.Message) (*message.Message, error) {
+	if m.Op.Logged() {
+		h.number(m)
+		defer h.seqs.end(m.Seq)
+	}
+	return h.again(ctx, company, m)
+}
+
+// number gives a logged message the name under which it is done once.
+func (h *Heap) number(m *message.Message) {
+	m.Client = h.id
+	m.Seq, m.Low = h.seqs.begin()
+}
+
+// again is do for a message that has its number.
+func (h *Heap) again(ctx context.Context, company message.CompanyID, m *message.Message) (*message.Message, error) {
+	return h.run(ctx, company, m).answer()
+}
+
+// result is how a request ended, and whether it may have happened.
+type result struct {
+	m    *message.Message
+	err  error
+	sent bool
+}
+
+func (r result) answer() (*message.Message, error) { return r.m, r.err }
+
+// run makes attempts until one ends the request or ctx ends.
+func (h *Heap) run(ctx context.Context, company message.CompanyID, m *message.Message) result {
+	r := &request{h: h, company: company, m: m, begin: time.Now(), trace: h.tracer(), silent: map[message.NodeID]bool{}}
+	m.Company = company
+	if r.trace != nil {
+		m.Flags |= message.Traced
+	}
+	for round := 0; ; round++ {
+		for _, to := range r.candidates() {
+			a, next := r.ask(ctx, to)
+			for hops := 0; a == nil && next != message.NoNode && next != to && hops < 3; hops++ {
+				to = next
+				a, next = r.ask(ctx, to)
+			}
+			if a != nil {
+				return result{a, nil, true}
+			}
+			if ctx.Err() != nil {
+				return result{nil, r.giveUp(ctx), r.sent}
+			}
+		}
+		if err := r.rest(ctx, round); err != nil {
+			return result{nil, r.giveUp(ctx), r.sent}
+		}
+	}
+}
+
+// candidates lists the company's owners: the believed leader first, the silent ones last.
+func (r *request) candidates() []message.NodeID {
+	h := r.h
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	c := h.dir.Company(r.company)
+	if c == nil {
+		return nil
+	}
+	var nodes []message.NodeID
+	seen := map[message.NodeID]bool{}
+	add := func(n message.NodeID) {
+		if !seen[n] {
+			seen[n] = true
+			nodes = append(nodes, n)
+		}
+	}
+	if l, ok := h.leaders[r.company]; ok {
+		add(l.node)
+	}
+	for _, o := range c.Owners {
+		add(o.Node)
+	}
+	sort.SliceStable(nodes, func(i, j int) bool { return !r.silent[nodes[i]] && r.silent[nodes[j]] })
+	return nodes
+}
+
+// rest pauses after a round in which nobody could do it, says what it waits for and renews the directory.
+func (r *request) rest(ctx context.Context, round int) error {
+	if waited := time.Since(r.begin); waited > 300*time.Millisecond && !r.said {
+		r.said = true
+		r.h.say(fmt.Sprintf("company %s has no leader yet; waiting", r.company))
+	}
+	if round%8 == 3 {
+		r.h.refresh(ctx)
+	}
+	pause := min(5<<min(round, 4), 50)
+	select {
+	case <-time.After(time.Duration(pause+rand.IntN(pause)) * time.Millisecond):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// ask makes one attempt at one node. It returns the answer if that ends the request; otherwise the node
+// that the answer names, or NoNode.
+func (r *request) ask(ctx context.Context, to message.NodeID) (*message.Message, message.NodeID) {
+	a, err := r.attempt(ctx, to)
+	if err != nil {
+		r.last = err
+		if message.CodeOf(err) == message.Busy { // our own side is full: it says nothing of the node
+			r.refused = message.Busy
+			return nil, message.NoNode
+		}
+		r.silent[to] = true
+		r.h.forgetLeader(r.company, to)
+		r.note("node %s: %v", to, err)
+		return nil, message.NoNode
+	}
+	delete(r.silent, to)
+	switch a.Status {
+	case message.NotLeader:
+		r.refused = a.Status
+		if a.Final != message.NoNode && !r.silent[a.Final] {
+			r.h.learnLeader(r.company, a.Final, a.Term)
+			return nil, a.Final
+		}
+		return nil, message.NoNode
+	case message.Retry:
+		r.sent, r.refused = true, a.Status
+		return nil, message.NoNode
+	case message.Busy, message.Unavailable, message.Unsupported, message.Stale:
+		if a.Status == message.Unsupported && a.Final == message.NoNode && r.company != 0 {
+			return a, message.NoNode
+		}
+		r.refused = a.Status
+		r.last = a.Err()
+		if a.Status == message.Stale {
+			r.h.refresh(ctx)
+		}
+		return nil, message.NoNode
+	}
+	r.h.learnLeader(r.company, to, a.Term)
+	return a, message.NoNode
+}
+
+// errSilent is an owner that gave no sign of life for an attempt's length.
+var errSilent = errors.New("no sign of life")
+
+type outcome struct {
+	m   *message.Message
+	err error
+}
+
+// attempt sends the message to one node and waits for its answer for as long as the node lives.
+func (r *request) attempt(ctx context.Context, to message.NodeID) (*message.Message, error) {
+	h := r.h
+	m := *r.m
+	m.Target, m.Final = to, to
+	start := time.Now()
+	if start.Sub(h.cfg.Carrier.Heard(to)) > 50*time.Millisecond {
+		m.Flags |= message.NeedCallback // one that was heard a moment ago need not prove that it lives
+	}
+	r.event(&m)
+	done := make(chan outcome, 1)
+	alive := make(chan struct{}, 1)
+	cancel := h.cfg.Carrier.Start(to, &m, func() {
+		select {
+		case alive <- struct{}{}:
+		default:
+		}
+	}, func(a *message.Message, err error) { done <- outcome{a, err} })
+	defer cancel()
+	wait := h.cfg.Attempt
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	for {
+		select {
+		case o := <-done:
+			if o.err != nil {
+				var link interface{ MaybeSent() bool }
+				if !errors.As(o.err, &link) || link.MaybeSent() {
+					r.sent = r.sent || m.Op.Logged()
+				}
+				return nil, o.err
+			}
+			r.event(o.m)
+			return o.m, nil
+		case <-alive:
+			r.alive = true
+			r.event(&message.Message{Op: message.ALIVE, Source: to, Target: message.NoNode, Final: message.NoNode})
+			wait = 4 * h.cfg.Attempt
+			timer.Reset(wait)
+		case <-timer.C:
+			if heard := h.cfg.Carrier.Heard(to); heard.After(start) && time.Since(heard) < wait {
+				r.alive = true
+				start = heard
+				wait = min(2*wait, time.Second)
+				timer.Reset(wait)
+				continue
+			}
+			r.sent = r.sent || m.Op.Logged()
+			return nil, errSilent
+		case <-ctx.Done():
+			r.sent = r.sent || m.Op.Logged()
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// giveUp says what is known at the end: whether anything may have happened, and who does not answer.
+func (r *request) giveUp(ctx context.Context) error {
+	if errors.Is(context.Cause(ctx), context.Canceled) {
+		text := "canceled"
+		if r.sent {
+			text = "canceled; whether it happened is not known"
+		}
+		return message.Errorf(message.Canceled, "%s", text)
+	}
+	known := "nothing was changed"
+	if !r.m.Op.Logged() {
+		known = "nothing was read"
+	} else if r.sent {
+		known = "whether it happened cannot be known; asking again with the same key is safe"
+		if r.company != 0 && r.m.Op != message.MALLOC {
+			known = "whether it happened cannot be known yet"
+		}
+	}
+	silent := r.silentList()
+	waited := time.Since(r.begin).Round(time.Millisecond)
+	d := r.h.directory()
+	if c := d.Company(r.company); c != nil && 2*len(silent) >= len(c.Owners) {
+		return message.Errorf(message.Unavailable, "company %s has no majority: of its owners %s, %s did not answer within %v; %s; revive a node to go on",
+			r.company, list(c.OwnerNodes()), list(silent), waited, known)
+	}
+	if r.alive && r.refused == message.Done {
+		return message.Errorf(message.Timeout, "company %s works on it but has not answered within %v; %s", r.company, waited, known)
+	}
+	return message.Errorf(message.Unavailable, "company %s had no leader within %v; %s; try again", r.company, waited, known)
+}
+
+func (r *request) silentList() []message.NodeID {
+	var nodes []message.NodeID
+	for n, silent := range r.silent {
+		if silent {
+			nodes = append(nodes, n)
+		}
+	}
+	sort.Slice(nodes, func(i, j int) bool { return nodes[i] < nodes[j] })
+	return nodes
+}
+
+func list(nodes []message.NodeID) string {
+	words := make([]string, len(nodes))
+	for i, n := range nodes {
+		words[i] = n.String()
+	}
+	return strings.Join(words, ",")
+}
+
+func (r *request) event(m *message.Message) {
+	if r.trace != nil {
+		c := *m
+		r.trace(Event{After: time.Since(r.begin), Message: &c})
+	}
+}
+
+func (r *request) note(format string, args ...any) {
+	if r.trace != nil {
+		r.trace(Event{After: time.Since(r.begin), Note: fmt.Sprintf(format, args...)})
+	}
+}
+
+// learnLeader keeps the leader of the greatest term.
+func (h *Heap) learnLeader(c message.CompanyID, n message.NodeID, term uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if l, ok := h.leaders[c]; !ok || term >= l.term {
+		h.leaders[c] = leader{n, term}
+	}
+}
+
+func (h *Heap) forgetLeader(c message.CompanyID, n message.NodeID) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.leaders[c].node == n {
+		delete(h.leaders, c)
+	}
+}
+
+// refresh asks for the directory: its owners first, who apply it, then everybody else but the home node,
+// which knows what this client knows.
+func (h *Heap) refresh(ctx context.Context) {
+	d := h.directory()
+	var order []message.NodeID
+	asked := map[message.NodeID]bool{}
+	add := func(n message.NodeID) {
+		if !asked[n] {
+			asked[n] = true
+			order = append(order, n)
+		}
+	}
+	for _, o := range d.Companies[0].Owners {
+		add(o.Node)
+	}
+	for i := range d.Nodes {
+		if n := d.Nodes[(i+int(h.startNode()))%len(d.Nodes)].ID; n != h.cfg.Home {
+			add(n)
+		}
+	}
+	for _, n := range order {
+		m := message.New(message.DIRECTORY)
+		m.Epoch = d.Epoch
+		a, err := h.call(ctx, n, m, h.cfg.Attempt)
+		if err != nil || a.Status != message.Done {
+			continue
+		}
+		if len(a.Data) == 0 {
+			return // it has not changed
+		}
+		if got, err := decodeDirectory(a.Data); err == nil {
+			h.setDirectory(got)
+			return
+		}
+	}
+}
+
+func (h *Heap) startNode() uint32 {
+	if h.cfg.Home == message.NoNode {
+		return 0
+	}
+	return uint32(h.cfg.Home)
+}
+
+// call asks one node directly, whoever leads: for what a node says of itself.
+func (h *Heap) call(ctx context.Context, to message.NodeID, m *message.Message, most time.Duration) (*message.Message, error) {
+	begin, trace := time.Now(), h.tracer()
+	m.Target, m.Final = to, to
+	if trace != nil {
+		m.Flags |= message.Traced
+		c := *m
+		trace(Event{After: 0, Message: &c})
+	}
+	done := make(chan outcome, 1)
+	cancel := h.cfg.Carrier.Start(to, m, func() {}, func(a *message.Message, err error) { done <- outcome{a, err} })
+	defer cancel()
+	timer := time.NewTimer(most)
+	defer timer.Stop()
+	select {
+	case o := <-done:
+		if trace != nil && o.m != nil {
+			c := *o.m
+			trace(Event{After: time.Since(begin), Message: &c})
+		}
+		return o.m, o.err
+	case <-timer.C:
+		return nil, errSilent
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
