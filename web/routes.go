@@ -1,0 +1,151 @@
+package web
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"dmalloc/message"
+)
+
+// route is one thing that can be asked. Dispatch, the index, /openapi.json and the metrics read it here (W4).
+type route struct {
+	method   string // GET serves HEAD too
+	path     string // with {addr} and {id} for one segment each
+	name     string // the operation's id
+	about    string
+	query    []param
+	body     []field // a JSON object of these
+	bytes    bool    // the body is bytes
+	status   int     // of success
+	kind     string  // content type of success; "" is JSON
+	answer   any     // a value of the type that success answers; nil is no body, or what kind says
+	codes    []message.Code
+	keyed    bool          // takes an Idempotency-Key
+	patience time.Duration // what it gives the heap unless ?timeout= says otherwise; 0 is 5 s
+	always   bool          // also while too many requests are under way
+	handle   func(*call) error
+
+	segments []string // of path
+}
+
+// param is a parameter of the query.
+type param struct{ name, about string }
+
+var (
+	memoryCodes = []message.Code{message.NotAllocated, message.OutOfBounds}
+	nodeCodes   = []message.Code{message.NoSuchNode, message.AlreadyDead, message.AlreadyAlive, message.Unsupported}
+)
+
+// routes is the table. It is a function, because the index walks the table that holds it.
+func routes() []route {
+	all := []route{
+		{method: "POST", path: "/v1/malloc", name: "malloc", about: "allocate size bytes, zeroed", keyed: true,
+			body: []field{{"size", count, "bytes, at least 1"}}, status: http.StatusCreated, answer: allocated{},
+			codes: []message.Code{message.OutOfMemory}, handle: (*call).malloc},
+		{method: "GET", path: "/v1/allocations", name: "listAllocations", about: "list allocations by address, a page at a time",
+			query: []param{{"from", "the first address to list"}, {"limit", "how many to list, 1 to 1000; 100 if not given"},
+				{"company", "only those with a block in this company"}, {"node", "only those with a block on this node"},
+				{"state", "only those in this state: allocated, reserved, part or freeing"}},
+			status: http.StatusOK, answer: page{}, handle: (*call).list},
+		{method: "GET", path: "/v1/allocations/{addr}", name: "getAllocation", about: "the allocation that holds an address, and who owns and leads it",
+			status: http.StatusOK, answer: described{}, codes: memoryCodes[:1], handle: (*call).describe},
+		{method: "DELETE", path: "/v1/allocations/{addr}", name: "free", about: "free the allocation that starts at the address", keyed: true,
+			status: http.StatusNoContent, codes: []message.Code{message.NotAllocated, message.AlreadyFree}, handle: (*call).free},
+		{method: "GET", path: "/v1/memory/{addr}", name: "read", about: "read bytes; each piece of 1 MiB is linearizable",
+			query:  []param{{"size", "how many bytes: 100, 4k, 1MiB; to the end of the allocation if not given"}},
+			status: http.StatusOK, kind: "application/octet-stream", codes: memoryCodes, handle: (*call).read},
+		{method: "PUT", path: "/v1/memory/{addr}", name: "write", about: "write the body's bytes; each piece of 1 MiB is linearizable. A body over 1 MiB needs a Content-Length", keyed: true,
+			bytes: true, status: http.StatusOK, answer: written{}, codes: memoryCodes, handle: (*call).write},
+		{method: "POST", path: "/v1/memory/{addr}/cas", name: "compareAndSwap", about: "replace the 8 bytes (little endian) at a multiple of 8 by new, if they are old", keyed: true,
+			body:   []field{{"old", word, "what must stand there"}, {"new", word, "what shall stand there"}},
+			status: http.StatusOK, answer: swapped{}, codes: memoryCodes, handle: (*call).compareAndSwap},
+		{method: "POST", path: "/v1/memory/{addr}/add", name: "fetchAdd", about: "add delta to the 8 bytes (little endian) at a multiple of 8; the sum wraps around", keyed: true,
+			body:   []field{{"delta", delta, "what is added; may be negative"}},
+			status: http.StatusOK, answer: added{}, codes: memoryCodes, handle: (*call).fetchAdd},
+		{method: "GET", path: "/v1/nodes", name: "listNodes", about: "every node and whether it is alive",
+			status: http.StatusOK, answer: nodeList{}, handle: (*call).nodes},
+		{method: "POST", path: "/v1/nodes/{id}/kill", name: "kill", about: "end the node's process with SIGKILL",
+			status: http.StatusOK, answer: ordered{}, codes: nodeCodes, handle: (*call).kill},
+		{method: "POST", path: "/v1/nodes/{id}/revive", name: "revive", about: "start the node's process again, and wait until it has caught up",
+			status: http.StatusOK, answer: ordered{}, codes: nodeCodes, patience: maxTimeout, handle: (*call).revive},
+		{method: "POST", path: "/v1/nodes/{id}/pause", name: "pause", about: "stop the node's process with SIGSTOP",
+			status: http.StatusOK, answer: ordered{}, codes: nodeCodes, handle: (*call).pause},
+		{method: "POST", path: "/v1/nodes/{id}/resume", name: "resume", about: "continue the node's process with SIGCONT",
+			status: http.StatusOK, answer: ordered{}, codes: nodeCodes, handle: (*call).resume},
+		{method: "GET", path: "/v1/companies", name: "listCompanies", about: "every company: window, owners, leader, term, use",
+			status: http.StatusOK, answer: companyList{}, handle: (*call).companies},
+		{method: "GET", path: "/v1/leaders", name: "listLeaders", about: "elections so far: who led which company when",
+			status: http.StatusOK, answer: leaderList{}, handle: (*call).leaders},
+		{method: "GET", path: "/v1/graph.dot", name: "graph", about: "a picture in DOT",
+			query:  []param{{"what", "allocations (if not given), cluster or elections"}},
+			status: http.StatusOK, kind: "text/vnd.graphviz; charset=utf-8", handle: (*call).graph},
+		{method: "GET", path: "/v1", name: "index", about: "what can be asked", status: http.StatusOK, answer: index{}, handle: (*call).index},
+		{method: "GET", path: "/metrics", name: "metrics", about: "this node's numbers in the Prometheus text format",
+			status: http.StatusOK, kind: "text/plain; version=0.0.4; charset=utf-8", always: true, handle: (*call).metrics},
+		{method: "GET", path: "/healthz", name: "healthz", about: "the process lives", status: http.StatusOK, answer: health{}, always: true, handle: (*call).healthz},
+		{method: "GET", path: "/readyz", name: "readyz", about: "each company of this node has a leader; 503 otherwise", status: http.StatusOK, answer: health{}, always: true, handle: (*call).readyz},
+		{method: "GET", path: "/openapi.json", name: "openapi", about: "this description", status: http.StatusOK, kind: "application/json", always: true, handle: (*call).openapi},
+	}
+	for i := range all {
+		all[i].segments = strings.Split(all[i].path, "/")
+	}
+	return all
+}
+
+func (rt *route) variable(segment string) bool { return strings.HasPrefix(segment, "{") }
+
+// match says whether the path is the route's, and what stands for its braces.
+func (rt *route) match(segments []string) (vars []string, ok bool) {
+	if len(segments) != len(rt.segments) {
+		return nil, false
+	}
+	for i, s := range rt.segments {
+		switch {
+		case rt.variable(s) && segments[i] != "":
+			vars = append(vars, segments[i])
+		case s != segments[i]:
+			return nil, false
+		}
+	}
+	return vars, true
+}
+
+func (rt *route) parameters() string {
+	names := "timeout"
+	for _, p := range rt.query {
+		names += ", " + p.name
+	}
+	return names
+}
+
+// find picks the route of a request.
+func (s *Server) find(a *answer, r *http.Request) (*route, []string, error) {
+	segments := strings.Split(r.URL.Path, "/")
+	method := r.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	var allowed []string
+	for i := range s.routes {
+		rt := &s.routes[i]
+		vars, ok := rt.match(segments)
+		if ok && rt.method == method {
+			return rt, vars, nil
+		}
+		if ok {
+			allowed = append(allowed, rt.method)
+			if rt.method == http.MethodGet {
+				allowed = append(allowed, http.MethodHead)
+			}
+		}
+	}
+	if len(allowed) == 0 {
+		return nil, nil, &failure{http.StatusNotFound, "not_found", "there is nothing at " + message.Quote(r.URL.Path) + "; GET /v1 lists what there is"}
+	}
+	slices.Sort(allowed)
+	allow := strings.Join(allowed, ", ")
+	a.Header().Set("Allow", allow)
+	return nil, nil, &failure{http.StatusMethodNotAllowed, "method_not_allowed", message.Quote(r.Method) + " does not go with " + message.Quote(r.URL.Path) + "; use " + allow}
+}
