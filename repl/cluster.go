@@ -1,0 +1,44 @@
+package repl
+
+import (
+	"context"
+
+	"dmalloc/client"
+	"dmalloc/message"
+)
+
+// Heap is what the shell needs of a cluster's heap. client.Heap has it. Every method returns when its
+// context ends; errors are *message.Error where a class is known.
+type Heap interface {
+	Malloc(ctx context.Context, size uint64) (message.Allocation, error)
+	Free(ctx context.Context, a message.Addr) error
+	ReadAt(ctx context.Context, p []byte, a message.Addr) error
+	WriteAt(ctx context.Context, p []byte, a message.Addr) (index uint64, err error)
+	CompareAndSwap(ctx context.Context, a message.Addr, old, new uint64) (current uint64, swapped bool, err error)
+	FetchAdd(ctx context.Context, a message.Addr, delta uint64) (old uint64, err error)
+	Lookup(ctx context.Context, a message.Addr) (message.Allocation, error)                // the allocation that holds a
+	Table(ctx context.Context, from message.Addr, limit int) ([]message.Allocation, error) // by address; fewer than limit means the end
+	Directory(ctx context.Context) (*message.Directory, error)
+	Nodes(ctx context.Context) ([]client.Node, error)
+	Companies(ctx context.Context) ([]client.Company, error)
+	Elections(ctx context.Context) ([]message.Tenure, error)
+	SQL(ctx context.Context, query string) (message.Rows, error)
+	Log(ctx context.Context, company message.CompanyID, all bool, count int) ([]message.LogLine, error)
+	Stats(ctx context.Context) ([]message.NodeStats, error)
+	Lead(ctx context.Context, company message.CompanyID, node message.NodeID) error
+	Home() message.NodeID        // the node that the shell is on
+	SetTrace(func(client.Event)) // called with each message, from any goroutine; nil ends it
+	SetNotice(func(string))      // called with what a command waits for, from any goroutine; nil ends it
+}
+
+// Control acts on the processes of nodes. The launcher has it.
+type Control interface {
+	Kill(ctx context.Context, id message.NodeID) error
+	// Revive returns when the node has caught up. progress is called with words for a person.
+	Revive(ctx context.Context, id message.NodeID, wipe bool, progress func(string)) error
+	Pause(ctx context.Context, id message.NodeID) error
+	Resume(ctx context.Context, id message.NodeID) error
+}
+
+// Grapher draws "allocations", "cluster" or "elections" as DOT.
+type Grapher func(ctx context.Context, what string) (dot string, err error)
