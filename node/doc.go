@@ -1,0 +1,24 @@
+// Package node is one process of the cluster: it wires the rooms together. Each feature's rule lives in
+// its own room; here it has a line in a table.
+//
+//	transport ──request──▶ handle ──▶ table of ops ──▶ owner (Do, Read) ──reply──▶ transport
+//	    ▲                                  ├─▶ page table (SQL, LOG)
+//	    └── client (the node's own) ◀──────┴─▶ web
+//
+// N1  A node serves no company whose files were altered: it checks before it opens them, tells the
+// directory how many times it has started, and ends when the directory says that it has seen more.
+// N2  What is asked twice under one number is done once; the node may therefore answer Retry freely.
+//
+// Goroutines, all ended by Close, which waits for them:
+//
+//	who                 started by   waits for                  bound
+//	page table flusher  Start        changes, then quiet        dirty set of package pagetable
+//	announce            Start        the directory's company    1
+//	watch               Start        a tick of half a second    1; runs mend and settle in turn
+//	SQL and LOG         handle       SQLite                     queries; beyond them Busy
+//	HTTP                Start        requests                   package web
+//	lanes               owner        entries                    package owner
+//	connections         transport    the network                package transport
+//
+// Next: package cluster, which starts nodes as processes.
+package node

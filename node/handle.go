@@ -1,0 +1,273 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"dmalloc/message"
+)
+
+// handler does one op. It must not wait: what takes long goes to another goroutine, which replies.
+type handler func(n *Node, m *message.Message, reply func(*message.Message))
+
+// handlers is the table of what a node answers. An op without a row is refused.
+var handlers = map[message.Op]handler{
+	message.MALLOC: logged, message.FREE: logged, message.WRITE: logged, message.CAS: logged, message.ADD: logged,
+	message.RESERVE: logged, message.COMMIT: logged, message.CONFIRM: logged, message.ABORT: logged,
+	message.OUTCOME: logged, message.DROP: logged, message.FINISH: logged,
+	message.BOOT: directoryLogged, message.RETIRE: directoryLogged, message.REPLACE: directoryLogged,
+	message.READ: read, message.DUMP: read, message.TABLE: read,
+	message.TEST: test, message.NONE: test,
+	message.DIRECTORY: answerDirectory, message.STATUS: answerStatus, message.STATS: answerStats,
+	message.ELECTIONS: answerElections, message.WHOISLEADER: whoIsLeader, message.LEADER: moveLeader,
+	message.SQL: answerSQL, message.LOG: answerLog,
+	message.DIE: toLauncher, message.REVIVE: toLauncher, message.PAUSE: toLauncher, message.RESUME: toLauncher,
+}
+
+// Handle takes a request from the transport or from this node's own client.
+func (n *Node) Handle(m *message.Message, reply func(*message.Message)) {
+	begin := time.Now()
+	answer := func(a *message.Message) {
+		a.Source, a.Target = n.cfg.ID, m.Source
+		if m.Flags&message.Traced != 0 {
+			a.Path = m.Path
+		}
+		n.stats.answered(m.Op, a.Status, time.Since(begin))
+		reply(a)
+	}
+	defer func() {
+		if r := recover(); r != nil { // a defect of ours must cost one request, not the node
+			n.cfg.Log.Error("request failed", "message", m.String(), "panic", r, "stack", string(debug.Stack()))
+			answer(m.Answer(message.Internal, fmt.Sprintf("node %s failed on %s; its log says why", n.cfg.ID, m.Op)))
+		}
+	}()
+	if m.Flags&message.NeedCallback != 0 {
+		alive := m.Answer(message.Done, "")
+		alive.Op = message.ALIVE
+		alive.Source = n.cfg.ID
+		reply(alive)
+	}
+	h, ok := handlers[m.Op]
+	if !ok {
+		answer(m.Answer(message.Unsupported, fmt.Sprintf("node %s does not answer %s", n.cfg.ID, m.Op)))
+		return
+	}
+	h(n, m, answer)
+}
+
+// logged is for what changes a heap company.
+func logged(n *Node, m *message.Message, reply func(*message.Message)) {
+	if why := malformed(m); why != "" {
+		n.stats.refused.Add(1)
+		reply(m.Answer(message.InvalidArgument, why))
+		return
+	}
+	if r := n.host.Replica(m.Company); r != nil && m.Company != 0 {
+		r.Do(m, reply)
+		return
+	}
+	n.elsewhere(m, reply)
+}
+
+func directoryLogged(n *Node, m *message.Message, reply func(*message.Message)) {
+	m.Company = 0
+	if r := n.host.Replica(0); r != nil {
+		r.Do(m, reply)
+		return
+	}
+	n.elsewhere(m, reply)
+}
+
+func read(n *Node, m *message.Message, reply func(*message.Message)) {
+	if r := n.host.Replica(m.Company); r != nil && m.Company != 0 {
+		r.Read(m, reply)
+		return
+	}
+	n.elsewhere(m, reply)
+}
+
+// malformed refuses what no state could make right, before it costs an entry.
+func malformed(m *message.Message) string {
+	switch m.Op {
+	case message.MALLOC, message.RESERVE, message.COMMIT:
+		if m.Size == 0 {
+			return "0 bytes cannot be allocated; ask for at least 1"
+		}
+		if m.Size > message.WindowSize {
+			return fmt.Sprintf("%d bytes are more than a company's window of %s", m.Size, message.FormatSize(message.WindowSize))
+		}
+	case message.WRITE:
+		if len(m.Data) == 0 || uint64(len(m.Data)) != m.Size {
+			return fmt.Sprintf("a write of %d bytes carries %d", m.Size, len(m.Data))
+		}
+	}
+	return ""
+}
+
+// elsewhere answers for a company that this node does not own.
+func (n *Node) elsewhere(m *message.Message, reply func(*message.Message)) {
+	d := n.directory.Load()
+	c := d.Company(m.Company)
+	if c == nil {
+		reply(m.Answer(message.InvalidArgument, fmt.Sprintf("company %s does not exist; there are 0 to %d", m.Company, len(d.Companies)-1)))
+		return
+	}
+	a := m.Answer(message.Stale, fmt.Sprintf("node %s does not own company %s; ask nodes %v", n.cfg.ID, m.Company, c.OwnerNodes()))
+	a.Epoch = d.Epoch
+	reply(a)
+}
+
+func test(n *Node, m *message.Message, reply func(*message.Message)) {
+	a := m.Answer(message.Done, "")
+	a.Data, a.Value = m.Data, m.Value
+	reply(a)
+}
+
+func answerDirectory(n *Node, m *message.Message, reply func(*message.Message)) {
+	d := n.directory.Load()
+	a := m.Answer(message.Done, "")
+	a.Epoch = d.Epoch
+	if m.Epoch != d.Epoch || m.Epoch == 0 {
+		a.Data = message.JSON(d)
+	}
+	reply(a)
+}
+
+// Status is what this node knows of itself.
+func (n *Node) Status() message.NodeStatus {
+	s := message.NodeStatus{ID: n.cfg.ID, Pid: os.Getpid(), Address: n.cfg.Listener.Addr().String(), Version: n.cfg.Version,
+		Boot: n.identity.Boot, Incarnation: n.cfg.Incarnation, UptimeMS: time.Since(n.started).Milliseconds(), Memory: residentBytes(), Control: n.cfg.Control}
+	if n.cfg.HTTP != nil {
+		s.HTTP = n.cfg.HTTP.Addr().String()
+	}
+	s.CaughtUp = n.missing() == nil
+	for _, r := range n.host.Replicas() {
+		s.Replicas = append(s.Replicas, r.Status())
+	}
+	return s
+}
+
+func answerStatus(n *Node, m *message.Message, reply func(*message.Message)) {
+	a := m.Answer(message.Done, "")
+	a.Data = message.JSON(n.Status())
+	reply(a)
+}
+
+func answerStats(n *Node, m *message.Message, reply func(*message.Message)) {
+	a := m.Answer(message.Done, "")
+	a.Data = message.JSON(n.stats.report(n.cfg.ID, n.counters()))
+	reply(a)
+}
+
+func answerElections(n *Node, m *message.Message, reply func(*message.Message)) {
+	n.electMu.Lock()
+	tenures := n.election.History()
+	n.electMu.Unlock()
+	a := m.Answer(message.Done, "")
+	a.Data = message.JSON(tenures)
+	reply(a)
+}
+
+func whoIsLeader(n *Node, m *message.Message, reply func(*message.Message)) {
+	a := m.Answer(message.Done, "")
+	a.Op = message.LEADERAGAIN
+	if r := n.host.Replica(m.Company); r != nil {
+		if leader, term, known := r.Leader(); known {
+			a.Op, a.Final, a.Term = message.LEADEROK, leader, term
+		}
+	}
+	reply(a)
+}
+
+// moveLeader hands the company's leadership, which must be here, to another node's replica.
+func moveLeader(n *Node, m *message.Message, reply func(*message.Message)) {
+	r := n.host.Replica(m.Company)
+	if r == nil {
+		n.elsewhere(m, reply)
+		return
+	}
+	leader, term, known := r.Leader()
+	if !r.Leads() {
+		a := m.Answer(message.NotLeader, fmt.Sprintf("node %s does not lead company %s", n.cfg.ID, m.Company))
+		a.Term = term
+		if known {
+			a.Final = leader
+		}
+		reply(a)
+		return
+	}
+	to := message.NodeID(m.Value)
+	if to == n.cfg.ID {
+		reply(m.Answer(message.Done, ""))
+		return
+	}
+	c := n.directory.Load().Company(m.Company)
+	for _, o := range c.Owners {
+		if o.Node == to && !o.Joining {
+			if err := r.Transfer(o.Replica); err != nil {
+				reply(m.Fail(err))
+				return
+			}
+			reply(m.Answer(message.Done, ""))
+			return
+		}
+	}
+	reply(m.Answer(message.InvalidArgument, fmt.Sprintf("node %s does not own company %s; its owners are %v", to, m.Company, c.OwnerNodes())))
+}
+
+// query runs f in a goroutine of its own, if there is a slot: SQLite may take its time.
+func (n *Node) query(m *message.Message, reply func(*message.Message), f func(ctx context.Context) (any, error)) {
+	select {
+	case n.queries <- struct{}{}:
+	default:
+		reply(m.Answer(message.Busy, fmt.Sprintf("node %s has %d queries under way; try again", n.cfg.ID, queries)))
+		return
+	}
+	n.tasks.Go(func() {
+		defer func() { <-n.queries }()
+		ctx, cancel := context.WithTimeout(n.ctx, 10*time.Second)
+		defer cancel()
+		v, err := f(ctx)
+		if err != nil {
+			reply(m.Fail(err))
+			return
+		}
+		a := m.Answer(message.Done, "")
+		if a.Data, err = json.Marshal(v); err != nil {
+			a = m.Answer(message.Internal, err.Error())
+		}
+		if len(a.Data) > message.MaxData {
+			a = m.Answer(message.InvalidArgument, fmt.Sprintf("the answer has %d bytes, at most %d can be sent; ask for less with LIMIT or a smaller count", len(a.Data), message.MaxData))
+		}
+		reply(a)
+	})
+}
+
+func answerSQL(n *Node, m *message.Message, reply func(*message.Message)) {
+	text := string(m.Data)
+	n.query(m, reply, func(ctx context.Context) (any, error) { return n.table.Query(ctx, text, 0) })
+}
+
+func answerLog(n *Node, m *message.Message, reply func(*message.Message)) {
+	n.query(m, reply, func(context.Context) (any, error) {
+		return n.table.Log(m.Company, m.Size == 1, int(min(m.Value, 10_000))), nil
+	})
+}
+
+// toLauncher passes on what only the one who started the processes can do.
+func toLauncher(n *Node, m *message.Message, reply func(*message.Message)) {
+	n.tasks.Go(func() {
+		ctx, cancel := context.WithTimeout(n.ctx, time.Minute)
+		defer cancel()
+		a, err := n.control.Call(ctx, m)
+		if err != nil {
+			reply(m.Fail(err))
+			return
+		}
+		reply(a)
+	})
+}

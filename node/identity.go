@@ -1,0 +1,114 @@
+package node
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"dmalloc/message"
+)
+
+// identity is what a node's directory says of itself, in identity.json. It is written before anything
+// that it speaks of happens, so that a crash leaves it true.
+type identity struct {
+	Version     int            `json:"version"`
+	Cluster     string         `json:"cluster"`
+	Node        message.NodeID `json:"node"`
+	Incarnation uint64         `json:"incarnation"`
+	Boot        uint64         `json:"boot"` // how many times the node has started here
+	Replicas    []kept         `json:"replicas"`
+}
+
+// kept is a replica of which this directory has, or is about to get, the log.
+type kept struct {
+	Company message.CompanyID `json:"company"`
+	Replica uint64            `json:"replica"`
+	Started bool              `json:"started"` // its log exists: without it the replica has lost its memory
+	Joined  bool              `json:"joined"`  // it was added later and is no founder
+}
+
+const identityFile = "identity.json"
+
+// openIdentity reads the identity in dir, or makes one for an empty dir, and counts this start.
+func openIdentity(dir string, cfg Config) (*identity, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, message.Errorf(message.InvalidArgument, "node %s cannot use %s: %v; give a directory that can be written", cfg.ID, dir, err)
+	}
+	id := &identity{Version: cfg.Settings.Version, Cluster: cfg.Settings.Cluster, Node: cfg.ID, Incarnation: cfg.Incarnation}
+	b, err := os.ReadFile(filepath.Join(dir, identityFile))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if entries, err := os.ReadDir(filepath.Join(dir, "raft")); err == nil && len(entries) > 0 {
+			return nil, message.Errorf(message.Corrupt, "%s has a log but no %s; the node's files are incomplete: start it with revive %s --wipe", dir, identityFile, cfg.ID)
+		}
+	case err != nil:
+		return nil, message.Errorf(message.InvalidArgument, "node %s cannot read its identity: %v", cfg.ID, err)
+	default:
+		var found identity
+		if err := json.Unmarshal(b, &found); err != nil {
+			return nil, message.Errorf(message.Corrupt, "%s in %s is damaged (%v): start the node with revive %s --wipe", identityFile, dir, err, cfg.ID)
+		}
+		if err := found.matches(dir, id); err != nil {
+			return nil, err
+		}
+		id = &found
+	}
+	id.Boot++
+	return id, id.save(dir)
+}
+
+// matches refuses the files of another cluster, node, version or incarnation.
+func (id *identity) matches(dir string, want *identity) error {
+	switch {
+	case id.Version != want.Version:
+		return message.Errorf(message.InvalidArgument, "%s is of version %d, this program keeps version %d; use the program that made it", dir, id.Version, want.Version)
+	case id.Cluster != want.Cluster:
+		return message.Errorf(message.InvalidArgument, "%s belongs to cluster %s, not to %s; give another directory", dir, id.Cluster, want.Cluster)
+	case id.Node != want.Node:
+		return message.Errorf(message.InvalidArgument, "%s belongs to node %s, not to node %s; give another directory", dir, id.Node, want.Node)
+	case id.Incarnation != want.Incarnation:
+		return message.Errorf(message.Corrupt, "%s is of incarnation %d of node %s, which is at %d now: start it with revive %s --wipe", dir, id.Incarnation, id.Node, want.Incarnation, id.Node)
+	}
+	return nil
+}
+
+// find is the row of a company's replica, nil if there is none.
+func (id *identity) find(c message.CompanyID, replica uint64) *kept {
+	for i := range id.Replicas {
+		if k := &id.Replicas[i]; k.Company == c && k.Replica == replica {
+			return k
+		}
+	}
+	return nil
+}
+
+// save replaces the file at once and durably.
+func (id *identity) save(dir string) error {
+	b, err := json.MarshalIndent(id, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", identityFile, err)
+	}
+	path := filepath.Join(dir, identityFile)
+	f, err := os.OpenFile(path+".tmp", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return message.Errorf(message.InvalidArgument, "node %s cannot write to %s: %v", id.Node, dir, err)
+	}
+	_, err = f.Write(append(b, '\n'))
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(path+".tmp", path)
+	}
+	if err == nil {
+		var d *os.File
+		if d, err = os.Open(dir); err == nil {
+			err = errors.Join(d.Sync(), d.Close())
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("keep the identity of node %s in %s: %w", id.Node, dir, err)
+	}
+	return nil
+}

@@ -1,0 +1,357 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gofrs/flock"
+
+	"dmalloc/client"
+	"dmalloc/company"
+	"dmalloc/election"
+	"dmalloc/message"
+	"dmalloc/owner"
+	"dmalloc/pagetable"
+	"dmalloc/ring"
+	"dmalloc/transport"
+	"dmalloc/web"
+)
+
+// Config is what a node needs.
+type Config struct {
+	ID          message.NodeID
+	Settings    message.Settings
+	Hosts       []string // of all nodes, by id
+	Dir         string   // the node's own, kept between its starts
+	Listener    net.Listener
+	HTTP        net.Listener
+	Incarnation uint64
+	Join        bool   // the disk was lost: take up the replicas that the directory gives this incarnation
+	Control     string // where the launcher listens; empty if there is none
+	Peers       []message.Node
+	Log         *slog.Logger
+	Debug       bool // profiles over HTTP
+	Version     string
+}
+
+// Node is one running node.
+type Node struct {
+	cfg       Config
+	lock      *flock.Flock
+	identity  *identity
+	transport *transport.Transport
+	host      *owner.Host
+	inbox     owner.Inbox
+	table     *pagetable.Table
+	heap      *client.Heap
+	web       *web.Server
+	stats     *stats
+	started   time.Time
+	queries   chan struct{} // slots of SQL and LOG
+	control   *client.Control
+
+	directory atomic.Pointer[message.Directory]
+
+	electMu  sync.Mutex
+	election *election.History
+
+	seatMu sync.Mutex // one change of what this node owns at a time
+
+	failure chan error // one: why the node must end
+	ctx     context.Context
+	cancel  context.CancelFunc
+	tasks   sync.WaitGroup
+}
+
+const queries = 8 // SQL and LOG requests under way; beyond them Busy
+
+// Start opens the node's files and begins to serve. It returns before the node has caught up: see Ready.
+func Start(cfg Config) (_ *Node, err error) {
+	n := &Node{cfg: cfg, stats: newStats(), started: time.Now(), queries: make(chan struct{}, queries),
+		election: election.New(), failure: make(chan error, 1)}
+	n.ctx, n.cancel = context.WithCancel(context.Background())
+	defer func() {
+		if err != nil {
+			n.Close()
+		}
+	}()
+	if err := n.openFiles(); err != nil {
+		return nil, err
+	}
+	initial := ring.Plan(cfg.Settings, cfg.Hosts)
+	n.directory.Store(initial)
+	if n.table, err = pagetable.Open(); err != nil {
+		return nil, fmt.Errorf("open the page table: %w", err)
+	}
+	if err := n.openTransport(); err != nil {
+		return nil, err
+	}
+	n.SetPeers(cfg.Peers)
+	n.control = client.NewControl(cfg.Control)
+	if n.heap, err = client.New(client.Config{Carrier: carrier{n}, Home: cfg.ID, Directory: initial, States: n.control.States}); err != nil {
+		return nil, err
+	}
+	if err := n.openOwners(initial); err != nil {
+		return nil, err
+	}
+	if err := n.openWeb(); err != nil {
+		return nil, err
+	}
+	n.tasks.Go(func() { n.table.Run(n.ctx) })
+	n.tasks.Go(n.announce)
+	n.tasks.Go(n.watch)
+	return n, nil
+}
+
+func (n *Node) openFiles() error {
+	if err := os.MkdirAll(n.cfg.Dir, 0o700); err != nil {
+		return message.Errorf(message.InvalidArgument, "node %s cannot use %s: %v; give a directory that can be written", n.cfg.ID, n.cfg.Dir, err)
+	}
+	n.lock = flock.New(filepath.Join(n.cfg.Dir, "lock"))
+	got, err := n.lock.TryLock()
+	if err != nil {
+		return message.Errorf(message.InvalidArgument, "node %s cannot lock %s: %v", n.cfg.ID, n.cfg.Dir, err)
+	}
+	if !got {
+		return message.Errorf(message.InvalidArgument, "another process uses %s; end it first", n.cfg.Dir)
+	}
+	n.identity, err = openIdentity(n.cfg.Dir, n.cfg)
+	return err
+}
+
+// openOwners opens the log and starts the replicas that it holds, or those of a new node.
+func (n *Node) openOwners(initial *message.Directory) (err error) {
+	owner.LogTo(n.cfg.Log)
+	n.host, err = owner.Open(owner.Config{
+		Node: n.cfg.ID, Incarnation: n.cfg.Incarnation, Settings: n.cfg.Settings, Dir: n.cfg.Dir,
+		Carrier: n.transport, Inbox: &n.inbox, Observer: observer{n}, Led: n.led,
+		Entry: func(wait, commit time.Duration) { n.stats.queue.add(wait); n.stats.commit.add(commit) },
+		Index: n.stats.readIndex.add,
+	})
+	if err != nil {
+		return err
+	}
+	for _, c := range initial.Companies {
+		n.host.Know(c.ID, c.Owners)
+	}
+	if n.identity.Boot == 1 && !n.cfg.Join {
+		for _, c := range initial.Companies {
+			for _, o := range c.Owners {
+				if o.Node == n.cfg.ID {
+					n.identity.Replicas = append(n.identity.Replicas, kept{Company: c.ID, Replica: o.Replica})
+				}
+			}
+		}
+		if err := n.identity.save(n.cfg.Dir); err != nil {
+			return err
+		}
+	}
+	have := n.host.Kept()
+	for _, k := range n.identity.Replicas {
+		if replica, ok := have[k.Company]; k.Started && (!ok || replica != k.Replica) {
+			return message.Errorf(message.Corrupt, "node %s has lost the log of company %s; start it with revive %s --wipe", n.cfg.ID, k.Company, n.cfg.ID)
+		}
+	}
+	for _, k := range n.identity.Replicas {
+		seat := owner.Seat{Company: k.Company, Replica: k.Replica, Voting: !k.Joined, Join: k.Joined && !k.Started}
+		if _, ok := have[k.Company]; !ok && !k.Joined {
+			seat.Founders = initial.Company(k.Company).Owners
+		}
+		if err := n.seat(seat); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// seat starts a replica and keeps that it has.
+func (n *Node) seat(s owner.Seat) error {
+	initial := ring.Plan(n.cfg.Settings, n.cfg.Hosts)
+	var state owner.Machine
+	if s.Company == 0 {
+		state = owner.NewDirectory(initial)
+	} else {
+		c := initial.Company(s.Company)
+		state = owner.NewHeap(company.Config{ID: c.ID, Base: c.Base, Limit: c.Limit, Capacity: c.Capacity})
+	}
+	k := n.identity.find(s.Company, s.Replica)
+	if k == nil {
+		n.identity.Replicas = append(n.identity.Replicas, kept{Company: s.Company, Replica: s.Replica, Joined: s.Join})
+		if err := n.identity.save(n.cfg.Dir); err != nil {
+			return err
+		}
+		k = n.identity.find(s.Company, s.Replica)
+	}
+	r, err := n.host.Start(s, state)
+	if err != nil {
+		return err
+	}
+	if s.Company != 0 {
+		n.table.Attach(s.Company, source{r})
+	}
+	if !k.Started {
+		k.Started = true
+		return n.identity.save(n.cfg.Dir)
+	}
+	return nil
+}
+
+// SetPeers takes in where the other nodes listen now.
+func (n *Node) SetPeers(peers []message.Node) {
+	if len(peers) == 0 {
+		return
+	}
+	m := map[message.NodeID]transport.Peer{}
+	for _, p := range peers {
+		if p.ID != n.cfg.ID {
+			m[p.ID] = transport.Peer{Address: p.Address, Incarnation: p.Incarnation}
+		}
+	}
+	n.transport.SetPeers(m)
+	d := n.directory.Load().Clone()
+	for _, p := range peers {
+		if have := d.Node(p.ID); have != nil && p.Address != "" && p.Incarnation >= have.Incarnation {
+			have.Address, have.HTTP = p.Address, p.HTTP
+		}
+	}
+	n.directory.Store(d)
+}
+
+// Failed gives the reason for which the node must end, when there is one.
+func (n *Node) Failed() <-chan error { return n.failure }
+
+func (n *Node) fail(err error) {
+	select {
+	case n.failure <- err:
+	default:
+	}
+}
+
+// Close stops everything and waits for it.
+func (n *Node) Close() {
+	n.cancel()
+	if n.web != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		_ = n.web.Close(ctx)
+		cancel()
+	}
+	n.tasks.Wait()
+	if n.host != nil {
+		n.host.Close()
+	}
+	if n.transport != nil {
+		_ = n.transport.Close()
+	}
+	if n.control != nil {
+		n.control.Close()
+	}
+	if n.table != nil {
+		_ = n.table.Close()
+	}
+	if n.lock != nil {
+		_ = n.lock.Unlock()
+	}
+}
+
+// leaderless is how long a company may have no leader before a starting node stops waiting for it: its
+// majority may be dead, and this node may be the first of several to come back.
+const leaderless = 3 * time.Second
+
+// Ready waits until this node has caught up in each of its companies, as far as they have a majority.
+func (n *Node) Ready(ctx context.Context) error {
+	for n.cfg.Join && n.joining() { // its seats are to be given, and then to vote
+		select {
+		case <-time.After(watchBusy):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	for _, r := range n.host.Replicas() {
+		for {
+			short, cancel := context.WithTimeout(ctx, leaderless)
+			err := r.CatchUp(short)
+			cancel()
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if err == nil {
+				break
+			}
+			if _, _, known := r.Leader(); !known {
+				break
+			}
+		}
+	}
+	if n.identity.Boot == 1 && !n.cfg.Join {
+		n.balance(ctx)
+	}
+	return nil
+}
+
+// joining says whether a node that lost its disk is not yet what it was: a voting owner.
+func (n *Node) joining() bool {
+	d := n.directory.Load()
+	if me := d.Node(n.cfg.ID); me == nil || me.Incarnation != n.cfg.Incarnation {
+		return true
+	}
+	for _, c := range d.Companies {
+		for _, o := range c.Owners {
+			if o.Node == n.cfg.ID && o.Joining {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+const (
+	balanceTime = 500 * time.Millisecond // that a start spends on spreading leadership
+	balanceStep = 25 * time.Millisecond
+)
+
+// balance hands the companies that fell to this node to their preferred owners, the first in the
+// directory: elections fall as they may, and leading costs work. It is done once, when the cluster is
+// new; later only `lead` and deaths move leadership.
+func (n *Node) balance(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, balanceTime)
+	defer cancel()
+	for {
+		mine := 0
+		for _, r := range n.host.Replicas() {
+			c := n.directory.Load().Company(r.ID)
+			if first := c.Owners[0]; r.Leads() && first.Node != n.cfg.ID && !first.Joining {
+				mine++
+				_ = r.Transfer(first.Replica) // a refusal is asked again
+			}
+		}
+		select {
+		case <-time.After(balanceStep):
+		case <-ctx.Done():
+			return
+		}
+		if mine == 0 {
+			return
+		}
+	}
+}
+
+// missing names the companies here that have no leader, nil if none.
+func (n *Node) missing() error {
+	var ids []string
+	for _, r := range n.host.Replicas() {
+		if _, _, known := r.Leader(); !known {
+			ids = append(ids, r.ID.String())
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	return message.Errorf(message.Unavailable, "companies without a leader: %v", ids)
+}

@@ -1,0 +1,119 @@
+package node
+
+import (
+	"time"
+
+	"dmalloc/company"
+	"dmalloc/message"
+	"dmalloc/owner"
+	"dmalloc/pagetable"
+)
+
+// observer hears of applied entries from the goroutines that apply them: it only notes.
+type observer struct{ n *Node }
+
+func (o observer) Applied(id message.CompanyID, a company.Applied) {
+	if id == 0 {
+		o.n.readDirectory()
+	}
+	o.n.table.Changed(id, a.Changed, a.Log)
+}
+
+func (o observer) Restored(id message.CompanyID) {
+	if id == 0 {
+		o.n.readDirectory()
+		return
+	}
+	if r := o.n.host.Replica(id); r != nil {
+		o.n.table.Attach(id, source{r})
+	}
+}
+
+// readDirectory takes in the directory from this node's own replica of company 0.
+func (n *Node) readDirectory() {
+	if n.host == nil {
+		return
+	}
+	r := n.host.Replica(0)
+	if r == nil {
+		return
+	}
+	r.View(func(m owner.Machine) {
+		if d, ok := m.(*owner.Directory); ok {
+			n.learn(d.Current())
+		}
+	})
+}
+
+// learn takes in a directory that is newer than the one known. What the launcher said of addresses
+// stands until a node's own announcement has reached the directory.
+func (n *Node) learn(d *message.Directory) {
+	for {
+		old := n.directory.Load()
+		if old != nil && d.Epoch < old.Epoch {
+			return
+		}
+		next := d.Clone()
+		for i := range next.Nodes {
+			if next.Nodes[i].Address == "" && old != nil && i < len(old.Nodes) {
+				next.Nodes[i].Address, next.Nodes[i].HTTP = old.Nodes[i].Address, old.Nodes[i].HTTP
+			}
+		}
+		if n.directory.CompareAndSwap(old, next) {
+			if n.table != nil {
+				n.table.SetDirectory(next)
+			}
+			return
+		}
+	}
+}
+
+// led hears of a change of leadership.
+func (n *Node) led(id message.CompanyID, term uint64, leader message.NodeID) {
+	n.electMu.Lock()
+	defer n.electMu.Unlock()
+	n.election.Observe(id, term, leader, time.Now().UnixMilli())
+}
+
+// source shows an owner's company to the page table.
+type source struct{ r *owner.Replica }
+
+func (s source) Extent(a message.Addr) (e pagetable.Extent, ok bool) {
+	s.view(func(c *company.Company) {
+		var x company.Extent
+		if x, ok = c.Extent(a); ok {
+			e = row(x)
+		}
+	})
+	return e, ok
+}
+
+func (s source) Extents(from message.Addr, n int) (out []pagetable.Extent) {
+	s.view(func(c *company.Company) {
+		for _, x := range c.Extents(from, n) {
+			out = append(out, row(x))
+		}
+	})
+	return out
+}
+
+func (s source) Summary() pagetable.Summary {
+	st := s.r.Status()
+	out := pagetable.Summary{Used: st.Used, Capacity: st.Capacity, Leader: message.NoNode, Term: st.Term, Applied: st.Applied}
+	if st.Leader != nil {
+		out.Leader = *st.Leader
+	}
+	return out
+}
+
+func (s source) view(f func(c *company.Company)) {
+	s.r.View(func(m owner.Machine) {
+		if h, ok := m.(*owner.Heap); ok {
+			f(h.Company)
+		}
+	})
+}
+
+func row(x company.Extent) pagetable.Extent {
+	return pagetable.Extent{Address: x.Address, Size: x.Size, State: x.State, Home: x.Home, HomeCompany: x.HomeCompany, Txn: x.Txn, Blocks: x.Blocks}
+}

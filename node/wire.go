@@ -1,0 +1,25 @@
+package node
+
+import (
+	"context"
+
+	"dmalloc/message"
+	"dmalloc/transport"
+)
+
+// openTransport begins to listen. Requests that come before the owners are open find none and go on.
+func (n *Node) openTransport() (err error) {
+	n.transport, err = transport.New(transport.Config{
+		Self: n.cfg.ID, Cluster: clusterNumber(n.cfg.Settings.Cluster), Incarnation: n.cfg.Incarnation, Listener: n.cfg.Listener,
+		Handle: func(_ context.Context, _ transport.Peer, m *message.Message, reply func(*message.Message)) {
+			n.Handle(m, reply)
+		},
+		Raft:  n.inbox.Batch,
+		Chunk: n.inbox.Chunk,
+	})
+	if err != nil {
+		return err
+	}
+	n.transport.SetTopology(n.cfg.Settings.Nodes, n.cfg.Settings.Topology)
+	return nil
+}
