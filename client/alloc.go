@@ -238,7 +238,7 @@ func (h *Heap) spread(size uint64) ([]message.Block, error) {
 		}
 	}
 	if size > sum {
-		return nil, message.Errorf(message.OutOfMemory, "%s bytes were asked for, %s are free in all companies together, %s in one; free something or start nodes with more --memory",
+		return nil, message.Errorf(message.OutOfMemory, "%s were asked for, %s are free in all companies together, %s in one; free something or start nodes with more --memory",
 			message.FormatSize(size), message.FormatSize(sum), message.FormatSize(most))
 	}
 	sort.SliceStable(all, func(i, j int) bool { return all[i].bytes > all[j].bytes })

@@ -44,7 +44,7 @@ func (c *Company) addressed(m *message.Message) *Result {
 	if c.inside(m.Address) {
 		return nil
 	}
-	r := refuse(message.NotAllocated, "%s is not in company %s, whose allocations lie from %s to %s; ask the company of the address", m.Address, c.cfg.ID, c.cfg.first(), c.cfg.Limit-1)
+	r := refuse(message.NotAllocated, "%s is in no allocation: those of company %s lie from %s to %s; list them with t", m.Address, c.cfg.ID, c.cfg.first(), c.cfg.Limit-1)
 	return &r
 }
 

@@ -48,9 +48,9 @@ ok 0x500000001062 size 2 index 7
 log 7: S1 write 0x500000001062 2
 out_of_bounds: 2 bytes at 0x500000001063 were asked for; the allocation has 100 bytes at 0x500000001000, 1 of them from there on index 8
 not_allocated: 0x500000001064 is in no allocation; the allocation before it is 100 bytes at 0x500000001000 index 9
-not_allocated: 0x500000000000 is not in company 1, whose allocations lie from 0x500000001000 to 0x500fffffffff; ask the company of the address index 10
+not_allocated: 0x500000000000 is in no allocation: those of company 1 lie from 0x500000001000 to 0x500fffffffff; list them with t index 10
 not_allocated: 0x500000900000 is in no allocation; the allocation before it is 5000 bytes at 0x500000002000 index 11
-not_allocated: 0x501000001000 is not in company 1, whose allocations lie from 0x500000001000 to 0x500fffffffff; ask the company of the address index 12
+not_allocated: 0x501000001000 is in no allocation: those of company 1 lie from 0x500000001000 to 0x500fffffffff; list them with t index 12
 out_of_bounds: 101 bytes at 0x500000001000 were asked for; the allocation has 100 bytes at 0x500000001000, 100 of them from there on index 12
 invalid_argument: a read of 0 bytes at 0x500000001000; read 1 to 1048576 at once index 0
 invalid_argument: a read of 1048577 bytes at 0x500000001000; read 1 to 1048576 at once index 0
@@ -99,9 +99,9 @@ changed 0x500000001000
 log 21: S1 free 0x500000001000 100
 already_free: 0x500000001000 is free already; nothing was done index 22
 already_free: 0x500000001008 is free already; nothing was done index 23
-not_allocated: 0x500000000000 is not in company 1, whose allocations lie from 0x500000001000 to 0x500fffffffff; ask the company of the address index 24
+not_allocated: 0x500000000000 is in no allocation: those of company 1 lie from 0x500000001000 to 0x500fffffffff; list them with t index 24
 not_allocated: 0x500000100000 was never allocated; list the allocations with t index 25
-not_allocated: 0x501000001000 is not in company 1, whose allocations lie from 0x500000001000 to 0x500fffffffff; ask the company of the address index 26
+not_allocated: 0x501000001000 is in no allocation: those of company 1 lie from 0x500000001000 to 0x500fffffffff; list them with t index 26
 
 # Freed memory is zero for whom it is given next.
 malloc size=80
@@ -133,7 +133,7 @@ precheck write addr=0x500000900000 data=a
 precheck free addr=0x501000001000
 ----
 may go on
-not_allocated: 0x501000001000 is not in company 1, whose allocations lie from 0x500000001000 to 0x500fffffffff; ask the company of the address index 0
+not_allocated: 0x501000001000 is in no allocation: those of company 1 lie from 0x500000001000 to 0x500fffffffff; list them with t index 0
 
 reload
 print

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	_ "net/http/pprof" // served only with --debug, on loopback
+	"os"
+	"os/signal"
+	"runtime"
+	rdebug "runtime/debug"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"dmalloc/cluster"
+	"dmalloc/message"
+	"dmalloc/node"
+)
+
+// nodeCommand runs one node. The launcher hands it its configuration as a line on standard input and
+// then, whenever they change, the addresses of its peers; the node answers with events on standard output.
+func nodeCommand() *cobra.Command {
+	var file, debugAddress string
+	cmd := &cobra.Command{
+		Use:   "node [--config FILE]",
+		Short: "run one node, as the launcher, ssh or systemd starts it",
+		Long: `node runs one node of a cluster. Its configuration is a line of JSON, read from --config or from standard
+input; lines {"peers":[…]} that follow on standard input say where the other nodes listen now. It prints
+{"event":"listening",…}, {"event":"ready"} and {"event":"failed",…} lines on standard output.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			lines := bufio.NewReaderSize(os.Stdin, 1<<20)
+			var first []byte
+			var err error
+			if file != "" {
+				first, err = os.ReadFile(file)
+			} else {
+				first, err = lines.ReadBytes('\n')
+			}
+			if err != nil && len(first) == 0 {
+				return usage("read the node's configuration: %v", err)
+			}
+			var cfg cluster.NodeConfig
+			if err := json.Unmarshal(first, &cfg); err != nil {
+				return usage("the node's configuration is not JSON: %v", err)
+			}
+			if debugAddress != "" {
+				go func() { _ = http.ListenAndServe(debugAddress, nil) }() // ends with the process
+			}
+			return runNode(cmd.Context(), cfg, lines, os.Stdout)
+		},
+	}
+	cmd.Flags().StringVar(&file, "config", "", "read the configuration from this file instead of standard input")
+	cmd.Flags().StringVar(&debugAddress, "debug", "", "serve profiles at this loopback address")
+	return cmd
+}
+
+func runNode(ctx context.Context, cfg cluster.NodeConfig, in *bufio.Reader, out io.Writer) error {
+	// Many nodes share few cores: collect garbage later than a lone process would, but stay small.
+	rdebug.SetGCPercent(200)
+	runtime.GOMAXPROCS(max(2, min(4, runtime.NumCPU())))
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	signal.Ignore(syscall.SIGINT) // the terminal's Ctrl-C is the shell's
+	tell := func(e cluster.Event) { _ = json.NewEncoder(out).Encode(e) }
+	fail := func(err error) error {
+		tell(cluster.Event{Event: "failed", Code: message.CodeOf(err).String(), Message: err.Error()})
+		return exit{exitFailed, err}
+	}
+	listen := func(what, address string) (net.Listener, error) {
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			return nil, message.Errorf(message.InvalidArgument, "node %s cannot listen at %s for %s: %v", cfg.ID, address, what, unwrapped(err))
+		}
+		return l, nil
+	}
+	messages, err := listen("messages", cfg.Listen)
+	if err != nil {
+		return fail(err)
+	}
+	web, err := listen("HTTP", cfg.HTTPListen)
+	if err != nil {
+		return fail(err)
+	}
+	tell(cluster.Event{Event: "listening", Address: messages.Addr().String(), HTTP: web.Addr().String()})
+	peers, err := readPeers(in)
+	if err != nil {
+		return fail(fmt.Errorf("wait for the peers' addresses: %w", err))
+	}
+	n, err := node.Start(node.Config{
+		ID: cfg.ID, Settings: cfg.Settings, Hosts: cfg.Hosts, Dir: cfg.Dir, Listener: messages, HTTP: web, Incarnation: cfg.Incarnation,
+		Join: cfg.Join, Control: cfg.Control, Peers: peers, Version: version(),
+		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+	})
+	if err != nil {
+		return fail(err)
+	}
+	defer n.Close()
+	ended := make(chan error, 1)
+	go func() { // ends with standard input, which ends with the process or its launcher
+		for {
+			peers, err := readPeers(in)
+			if err != nil {
+				ended <- err
+				return
+			}
+			n.SetPeers(peers)
+		}
+	}()
+	ready := make(chan error, 1)
+	go func() { ready <- n.Ready(ctx) }()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-n.Failed():
+			return fail(err)
+		case err := <-ready:
+			if err == nil {
+				tell(cluster.Event{Event: "ready"})
+			}
+		case err := <-ended:
+			if errors.Is(err, io.EOF) && cfg.Control == "" {
+				ended = nil // started by hand or by systemd: nobody talks to it
+				continue
+			}
+			return nil // the launcher is gone
+		}
+	}
+}
+
+// readPeers takes the next line of peers.
+func readPeers(in *bufio.Reader) ([]message.Node, error) {
+	line, err := in.ReadBytes('\n')
+	if err != nil && len(line) == 0 {
+		return nil, err
+	}
+	var msg cluster.Peers
+	if err := json.Unmarshal(line, &msg); err != nil {
+		return nil, fmt.Errorf("read the peers' addresses: %w", err)
+	}
+	return msg.Peers, nil
+}
+
+// unwrapped drops what a network error repeats: operation and address.
+func unwrapped(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return op.Err
+	}
+	return err
+}

@@ -1,0 +1,269 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"dmalloc/client"
+	"dmalloc/cluster"
+	"dmalloc/message"
+)
+
+// upFlags are those of a cluster.
+type upFlags struct {
+	nodes    int
+	hostfile string
+	replicas int
+	memory   size
+	data     string
+	http     string
+	port     int
+	agent    string
+	binary   string
+	acks     string
+	tick     int
+	insecure bool
+	quiet    bool
+
+	nodesGiven, replicasGiven, memoryGiven bool // zero was not the default, but asked for
+}
+
+// given notes which of the flags were on the command line.
+func (f *upFlags) given(cmd *cobra.Command) {
+	f.nodesGiven, f.replicasGiven, f.memoryGiven = cmd.Flags().Changed("nodes"), cmd.Flags().Changed("replicas"), cmd.Flags().Changed("memory")
+}
+
+func (f *upFlags) add(cmd *cobra.Command) {
+	fl := cmd.Flags()
+	fl.IntVarP(&f.nodes, "nodes", "n", 0, "how many nodes; without it as many as --data was made with, or 20")
+	fl.StringVar(&f.hostfile, "hostfile", "", "where they run, in Open MPI's format; without it on this machine")
+	fl.IntVar(&f.replicas, "replicas", 0, "owners of each company (3)")
+	fl.Var(&f.memory, "memory", "bytes of heap that each node gives (1GiB)")
+	fl.StringVar(&f.data, "data", "", "keep everything in this directory; without it in a temporary one that goes with the cluster")
+	fl.StringVar(&f.http, "http", "", "HOST:PORT of node 0's HTTP; node i listens on PORT+i")
+	fl.IntVar(&f.port, "port", 0, "port of node 0's messages; node i listens on PORT+i. Without it free ones are found")
+	fl.StringVar(&f.agent, "agent", "ssh", "how hosts that are not this machine are reached: AGENT HOST COMMAND…")
+	fl.StringVar(&f.binary, "remote-binary", "", "where dmalloc is on those hosts; without it where it is here")
+	fl.BoolVarP(&f.quiet, "quiet", "q", false, "say nothing while starting and stopping")
+}
+
+// upCommand starts a cluster, opens a shell on it, and stops it.
+func upCommand() *cobra.Command {
+	var f upFlags
+	var s sessionFlags
+	cmd := &cobra.Command{
+		Use:   "up [DOTFILE]",
+		Short: "start a cluster and open a shell on it",
+		Long: `up starts nodes as processes, waits until every company has a leader, and opens a shell. Leaving the shell
+stops every node. DOTFILE gives the links between nodes as an undirected graph of node ids, such as
+graph net { 0 -- 1; 1 -- 2 [latency=20ms]; }; messages between others travel along the shortest path.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := s.check(); err != nil {
+				return err
+			}
+			f.given(cmd)
+			dot := ""
+			if len(args) == 1 {
+				dot = args[0]
+			}
+			cfg, err := f.config(dot)
+			if err != nil {
+				return err
+			}
+			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGHUP)
+			defer stop()
+			c, err := startCluster(ctx, cfg, f.quiet)
+			if err != nil {
+				return exit{exitNone, err}
+			}
+			defer c.Close()
+			return s.run(ctx, c.heap, c.launcher)
+		},
+	}
+	f.add(cmd)
+	s.add(cmd)
+	return cmd
+}
+
+// config turns flags into what the launcher needs. What is wrong here is the command line's fault.
+func (f *upFlags) config(dot string) (cluster.Config, error) {
+	cfg := cluster.Config{Nodes: f.nodes, Replicas: f.replicas, Memory: uint64(f.memory), Data: f.data, Port: f.port, HTTP: f.http,
+		Agent: f.agent, RemoteBinary: f.binary}
+	if f.nodesGiven && f.nodes < 1 {
+		return cfg, usage("-n %d: a cluster has at least one node", f.nodes)
+	}
+	if f.replicasGiven && f.replicas < 1 {
+		return cfg, usage("--replicas %d: a company has at least one owner", f.replicas)
+	}
+	if f.memoryGiven && f.memory == 0 {
+		return cfg, usage("--memory 0: nodes without memory can hold nothing")
+	}
+	if f.port < 0 || f.port > 65535 {
+		return cfg, usage("--port %d: ports go from 1 to 65535", f.port)
+	}
+	if f.hostfile != "" {
+		var err error
+		if cfg.Hosts, err = cluster.ReadHostfile(f.hostfile); err != nil {
+			return cfg, exit{exitUsage, err}
+		}
+	}
+	if dot != "" {
+		n := f.nodes
+		if n == 0 && f.data != "" {
+			if kept, ok, err := cluster.Kept(f.data); err == nil && ok {
+				n = kept.Nodes
+			}
+		}
+		if n == 0 {
+			n = cluster.DefaultNodes
+		}
+		var err error
+		if cfg.Topology, err = cluster.ReadTopology(dot, n); err != nil {
+			return cfg, exit{exitUsage, err}
+		}
+	}
+	return cfg, nil
+}
+
+// running is a cluster of ours and a heap on it.
+type running struct {
+	launcher *cluster.Launcher
+	conn     *client.Conn
+	heap     *client.Heap
+	control  *cluster.Control
+	once     sync.Once
+}
+
+// startCluster starts the nodes, shows how it goes, and returns when every company has a leader.
+func startCluster(ctx context.Context, cfg cluster.Config, quiet bool) (_ *running, err error) {
+	begin := time.Now()
+	show := newProgress(os.Stderr, quiet)
+	defer show.done()
+	c := &running{}
+	defer func() {
+		if err != nil {
+			c.Close()
+		}
+	}()
+	cfg.Progress = func(p cluster.Progress) { show.say(p.String()) }
+	cfg.Notice = func(text string) { fmt.Fprintf(os.Stderr, "dmalloc: %s\n", text) }
+	if c.control, err = cluster.Listen(); err != nil {
+		return nil, err
+	}
+	cfg.Control = c.control.Address()
+	cfg.Retire = func(ctx context.Context, id message.NodeID, incarnation uint64) error {
+		return c.heap.Change(ctx, message.RETIRE, message.Node{ID: id, Incarnation: incarnation})
+	}
+	if c.launcher, err = cluster.Start(ctx, cfg); err != nil {
+		return nil, err
+	}
+	c.control.Serve(c.launcher)
+	if c.conn, err = client.Connect(c.launcher.Directory(), 0, c.launcher.Nodes); err != nil {
+		return nil, err
+	}
+	c.heap = c.conn.Heap
+	c.launcher.OnPeers(c.conn.SetPeers)
+	if err := waitForLeaders(ctx, c.heap, show); err != nil {
+		return nil, err
+	}
+	show.done()
+	if !quiet {
+		d := c.launcher.Directory()
+		fmt.Fprintf(os.Stderr, "%d nodes, %d companies of %s with %d owners each, up in %.1f s; HTTP at http://%s; %s\n",
+			len(d.Nodes), len(d.Companies)-1, message.FormatSize(d.Companies[1].Capacity), len(d.Companies[1].Owners),
+			time.Since(begin).Seconds(), d.Nodes[0].HTTP, kept(cfg))
+	}
+	return c, nil
+}
+
+func kept(cfg cluster.Config) string {
+	if cfg.Data == "" {
+		return "the data goes when the shell ends (--data DIR keeps it)"
+	}
+	return "the data is kept in " + cfg.Data
+}
+
+// waitForLeaders returns when every company has one.
+func waitForLeaders(ctx context.Context, heap *client.Heap, show *progress) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for {
+		companies, err := heap.Companies(ctx)
+		var without []string
+		for _, c := range companies {
+			if c.Leader == nil {
+				without = append(without, c.ID.String())
+			}
+		}
+		if err == nil && len(without) == 0 {
+			return nil
+		}
+		show.say(fmt.Sprintf("%d of %d companies have a leader", len(companies)-len(without), len(companies)))
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.Canceled) {
+				return errors.New("canceled")
+			}
+			return fmt.Errorf("companies %s have no leader after a minute; look at the nodes' logs above", strings.Join(without, ", "))
+		}
+	}
+}
+
+// Close stops the cluster. Nothing of it is left behind.
+func (c *running) Close() {
+	c.once.Do(func() {
+		if c.conn != nil {
+			_ = c.conn.Close()
+		}
+		if c.launcher != nil {
+			_ = c.launcher.Close()
+		}
+		if c.control != nil {
+			c.control.Close()
+		}
+	})
+}
+
+// progress shows one line that is rewritten on a terminal, and nothing elsewhere: scripts want results.
+type progress struct {
+	w    io.Writer
+	tty  bool
+	mu   sync.Mutex
+	last string
+	over bool
+}
+
+func newProgress(f *os.File, quiet bool) *progress {
+	return &progress{w: f, tty: !quiet && term.IsTerminal(int(f.Fd()))}
+}
+
+func (p *progress) say(text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.tty && !p.over && text != p.last {
+		fmt.Fprintf(p.w, "\r\033[K%s", text)
+		p.last = text
+	}
+}
+
+func (p *progress) done() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.tty && !p.over && p.last != "" {
+		fmt.Fprint(p.w, "\r\033[K")
+	}
+	p.over = true
+}
