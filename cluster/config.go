@@ -21,8 +21,8 @@ const (
 	DefaultReplicas  = 3
 	DefaultMemory    = 1 << 30 // bytes a node; only pages that are written to take any
 	DefaultAcks      = "majority"
-	DefaultTick      = 10 // ms
-	DefaultElection  = 20 // ticks
+	DefaultTick      = 30 // ms
+	DefaultElection  = 10 // ticks
 	DefaultHeartbeat = 2  // ticks
 	DefaultLogShards = 1
 	DefaultExecutors = 2

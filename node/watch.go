@@ -12,6 +12,7 @@ import (
 const (
 	watchEvery   = 500 * time.Millisecond
 	watchBusy    = 50 * time.Millisecond // while a change of membership is under way
+	tidyEvery    = 6                     // ticks
 	directoryTTL = 4                     // ticks after which the directory is asked for again
 	settleAfter  = 2 * time.Second       // how long a transaction may stand unfinished before its owner asks
 )
@@ -50,6 +51,7 @@ func (n *Node) watch() {
 	timer := time.NewTimer(watchEvery)
 	defer timer.Stop()
 	pending := map[message.CompanyID]map[company.PendingKey]time.Time{}
+	tidy := newTidy()
 	for tick := 1; ; tick++ {
 		select {
 		case <-n.ctx.Done():
@@ -58,6 +60,9 @@ func (n *Node) watch() {
 		}
 		if n.host.Replica(0) == nil && (tick%directoryTTL == 1 || n.unsettled()) {
 			n.askDirectory()
+		}
+		if tick%tidyEvery == 0 {
+			tidy.look(n.stats)
 		}
 		n.takeSeats()
 		if timer.Reset(watchEvery); n.unsettled() {

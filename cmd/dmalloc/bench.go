@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"os"
 	"runtime"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"dmalloc/bench"
 	"dmalloc/client"
 	"dmalloc/message"
+	"dmalloc/owner"
 	"dmalloc/owner/raw"
 )
 
@@ -163,6 +165,7 @@ func (f *benchFlags) runMix(ctx context.Context, t *target, mix bench.Mix) error
 	if f.noRaw {
 		return nil
 	}
+	owner.LogTo(slog.New(slog.DiscardHandler))
 	g, err := raw.Start(ctx, raw.Config{Tick: 10, Election: 20, Heartbeat: 2})
 	if err != nil {
 		return err

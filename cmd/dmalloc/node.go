@@ -9,12 +9,9 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/http"
-	_ "net/http/pprof" // served only with --debug, on loopback
 	"os"
 	"os/signal"
 	"runtime"
-	rdebug "runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -27,7 +24,8 @@ import (
 // nodeCommand runs one node. The launcher hands it its configuration as a line on standard input and
 // then, whenever they change, the addresses of its peers; the node answers with events on standard output.
 func nodeCommand() *cobra.Command {
-	var file, debugAddress string
+	var file string
+	var debug bool
 	cmd := &cobra.Command{
 		Use:   "node [--config FILE]",
 		Short: "run one node, as the launcher, ssh or systemd starts it",
@@ -51,20 +49,16 @@ input; lines {"peers":[…]} that follow on standard input say where the other n
 			if err := json.Unmarshal(first, &cfg); err != nil {
 				return usage("the node's configuration is not JSON: %v", err)
 			}
-			if debugAddress != "" {
-				go func() { _ = http.ListenAndServe(debugAddress, nil) }() // ends with the process
-			}
+			cfg.Debug = cfg.Debug || debug
 			return runNode(cmd.Context(), cfg, lines, os.Stdout)
 		},
 	}
 	cmd.Flags().StringVar(&file, "config", "", "read the configuration from this file instead of standard input")
-	cmd.Flags().StringVar(&debugAddress, "debug", "", "serve profiles at this loopback address")
+	cmd.Flags().BoolVar(&debug, "debug", false, "serve profiles at /debug/pprof/ of the node's HTTP")
 	return cmd
 }
 
 func runNode(ctx context.Context, cfg cluster.NodeConfig, in *bufio.Reader, out io.Writer) error {
-	// Many nodes share few cores: collect garbage later than a lone process would, but stay small.
-	rdebug.SetGCPercent(200)
 	runtime.GOMAXPROCS(max(2, min(4, runtime.NumCPU())))
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
@@ -96,7 +90,7 @@ func runNode(ctx context.Context, cfg cluster.NodeConfig, in *bufio.Reader, out 
 	}
 	n, err := node.Start(node.Config{
 		ID: cfg.ID, Settings: cfg.Settings, Hosts: cfg.Hosts, Dir: cfg.Dir, Listener: messages, HTTP: web, Incarnation: cfg.Incarnation,
-		Join: cfg.Join, Control: cfg.Control, Peers: peers, Version: version(),
+		Join: cfg.Join, Control: cfg.Control, Peers: peers, Version: version(), Debug: cfg.Debug,
 		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil {

@@ -31,8 +31,7 @@ type upFlags struct {
 	port     int
 	agent    string
 	binary   string
-	acks     string
-	tick     int
+	debug    bool
 	insecure bool
 	quiet    bool
 
@@ -55,6 +54,7 @@ func (f *upFlags) add(cmd *cobra.Command) {
 	fl.IntVar(&f.port, "port", 0, "port of node 0's messages; node i listens on PORT+i. Without it free ones are found")
 	fl.StringVar(&f.agent, "agent", "ssh", "how hosts that are not this machine are reached: AGENT HOST COMMAND…")
 	fl.StringVar(&f.binary, "remote-binary", "", "where dmalloc is on those hosts; without it where it is here")
+	fl.BoolVar(&f.debug, "debug", false, "serve profiles at /debug/pprof/ of every node's HTTP")
 	fl.BoolVarP(&f.quiet, "quiet", "q", false, "say nothing while starting and stopping")
 }
 
@@ -100,7 +100,7 @@ graph net { 0 -- 1; 1 -- 2 [latency=20ms]; }; messages between others travel alo
 // config turns flags into what the launcher needs. What is wrong here is the command line's fault.
 func (f *upFlags) config(dot string) (cluster.Config, error) {
 	cfg := cluster.Config{Nodes: f.nodes, Replicas: f.replicas, Memory: uint64(f.memory), Data: f.data, Port: f.port, HTTP: f.http,
-		Agent: f.agent, RemoteBinary: f.binary}
+		Agent: f.agent, RemoteBinary: f.binary, Debug: f.debug}
 	if f.nodesGiven && f.nodes < 1 {
 		return cfg, usage("-n %d: a cluster has at least one node", f.nodes)
 	}
