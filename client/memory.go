@@ -22,7 +22,8 @@ func decodeDirectory(data []byte) (*message.Directory, error) {
 type place struct {
 	company message.CompanyID
 	behind  message.Addr
-	left    uint64 // bytes to the end of the block; 0 where that is not known
+	left    uint64             // bytes to the end of the block; 0 where that is not known
+	whole   message.Allocation // that the block belongs to, where that is known
 	txn     message.Txn
 	part    bool
 }
@@ -35,7 +36,7 @@ func (h *Heap) locate(a message.Addr) (place, error) {
 		for i, b := range s.Blocks {
 			if a >= b.Address && a < b.Address+message.Addr(b.Size) {
 				into := a - b.Address
-				return place{company: b.Company, behind: b.Behind + into, left: b.Size - uint64(into), txn: h.spanTxn[s.Address], part: i > 0}, nil
+				return place{company: b.Company, behind: b.Behind + into, left: b.Size - uint64(into), whole: *s, txn: h.spanTxn[s.Address], part: i > 0}, nil
 			}
 		}
 	}
@@ -141,8 +142,16 @@ func (h *Heap) piece(a message.Addr, n int) int {
 
 // transfer runs do on each piece of p, several at once, and returns the first error by address.
 func (h *Heap) transfer(ctx context.Context, p []byte, a message.Addr, do func(ctx context.Context, p []byte, a message.Addr) error) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
+	if h.within(len(p), a) != nil {
+		h.mu.Lock()
+		h.dropSpan(a) // it may be of an allocation that is no more: its company knows
+		h.mu.Unlock()
+		if err := h.fits(ctx, "transfer", len(p), a); err != nil {
+			return err
+		}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	var (
 		wg    sync.WaitGroup
 		mu    sync.Mutex
@@ -159,11 +168,11 @@ func (h *Heap) transfer(ctx context.Context, p []byte, a message.Addr, do func(c
 			defer func() { <-slots }()
 			if err := h.pieceOrHalves(ctx, part, from, do); err != nil {
 				mu.Lock()
-				if first == nil || (from < at && message.CodeOf(err) != message.Canceled) {
+				if canceled := message.CodeOf(err) == message.Canceled; first == nil || (!canceled && (from < at || message.CodeOf(first) == message.Canceled)) {
 					first, at = err, from
 				}
 				mu.Unlock()
-				cancel(err)
+				cancel() // the other pieces need not go on
 			}
 		})
 	}
@@ -174,9 +183,25 @@ func (h *Heap) transfer(ctx context.Context, p []byte, a message.Addr, do func(c
 	return first
 }
 
+// within refuses what leaves a spanning allocation that is known: what lies behind its end may be another
+// one, whose bytes must not be touched. Where the allocation is not known, its company refuses.
+func (h *Heap) within(n int, a message.Addr) error {
+	at, err := h.locate(a)
+	if err != nil || at.left == 0 {
+		return nil
+	}
+	if room := at.whole.Size - uint64(a-at.whole.Address); uint64(n) > room {
+		return outOfBounds("transfer", n, a, at.whole)
+	}
+	return nil
+}
+
 // pieceOrHalves does a piece, or what it turns out to consist of.
 func (h *Heap) pieceOrHalves(ctx context.Context, p []byte, a message.Addr, do func(ctx context.Context, p []byte, a message.Addr) error) error {
 	for len(p) > 0 {
+		if err := h.within(len(p), a); err != nil {
+			return err
+		}
 		n := h.piece(a, len(p))
 		err := do(ctx, p[:n], a)
 		if err == errCrosses {
@@ -257,10 +282,14 @@ func (h *Heap) fits(ctx context.Context, what string, n int, a message.Addr) err
 		return err
 	}
 	if room := x.Size - uint64(a-x.Address); uint64(n) > room {
-		return message.Errorf(message.OutOfBounds, "a %s of %d bytes at %s ends past its allocation: %s has %d bytes, %d from there on",
-			what, n, a, x.Address, x.Size, room)
+		return outOfBounds(what, n, a, x)
 	}
 	return nil
+}
+
+func outOfBounds(what string, n int, a message.Addr, x message.Allocation) error {
+	return message.Errorf(message.OutOfBounds, "a %s of %d bytes at %s ends past its allocation: %s has %d bytes, %d from there on",
+		what, n, a, x.Address, x.Size, x.Size-uint64(a-x.Address))
 }
 
 // CompareAndSwap replaces the 8 bytes (little endian) at a, a multiple of 8, by new if they are old.

@@ -238,7 +238,7 @@ func (r *request) attempt(ctx context.Context, to message.NodeID) (*message.Mess
 
 // giveUp says what is known at the end: whether anything may have happened, and who does not answer.
 func (r *request) giveUp(ctx context.Context) error {
-	if errors.Is(context.Cause(ctx), context.Canceled) {
+	if errors.Is(ctx.Err(), context.Canceled) {
 		text := "canceled"
 		if r.sent {
 			text = "canceled; whether it happened is not known"

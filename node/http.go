@@ -21,7 +21,10 @@ func (n *Node) openWeb() (err error) {
 	}
 	n.web, err = web.New(web.Config{
 		Heap: webHeap{n.heap}, Control: n.control, Graph: n.heap.Graph, Ready: n.missing, Metrics: n.writeMetrics,
-		Listener: n.cfg.HTTP, Debug: n.cfg.Debug, Node: n.cfg.ID,
+		Listener: n.cfg.HTTP, Debug: n.cfg.Debug, Node: n.cfg.ID, Names: n.cfg.Hosts,
+		Report: func(err error, stack []byte) {
+			n.cfg.Log.Error("an HTTP request failed", "error", err, "stack", string(stack))
+		},
 	})
 	if err != nil {
 		return fmt.Errorf("serve HTTP: %w", err)
