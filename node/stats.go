@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"math/bits"
-	"sort"
 	"sync/atomic"
 	"time"
 
@@ -141,14 +140,4 @@ func writeSummary(w io.Writer, name, label string, h *histogram) {
 		fmt.Fprintf(w, "%s{%s,quantile=\"%g\"} %g\n", name, label, q, h.quantile(q, count)/1e9)
 	}
 	fmt.Fprintf(w, "%s_sum{%s} %g\n%s_count{%s} %d\n", name, label, float64(h.sum.Load())/1e9, name, label, count)
-}
-
-// sortedIDs lists company ids in order, for output that must not depend on a map's.
-func sortedIDs[V any](m map[message.CompanyID]V) []message.CompanyID {
-	ids := make([]message.CompanyID, 0, len(m))
-	for id := range m {
-		ids = append(ids, id)
-	}
-	sort.Slice(ids, func(i, j int) bool { return ids[i] < ids[j] })
-	return ids
 }

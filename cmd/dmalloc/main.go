@@ -15,7 +15,7 @@ import (
 	"dmalloc/message"
 )
 
-// Exit statuses, as docs/shell.md promises them.
+// Exit statuses, as README.md promises them.
 const (
 	exitOK     = 0
 	exitFailed = 1 // a command of the script failed

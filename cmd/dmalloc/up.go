@@ -32,7 +32,6 @@ type upFlags struct {
 	agent    string
 	binary   string
 	debug    bool
-	insecure bool
 	quiet    bool
 
 	nodesGiven, replicasGiven, memoryGiven bool // zero was not the default, but asked for
