@@ -122,14 +122,14 @@ func sample(ctx context.Context, h Heap, name string, size uint64) (Row, error) 
 	return Sum(name, took, 0, 0, time.Since(begin)), nil
 }
 
-// Stream writes and reads back total bytes in steps of 4 MiB and reports MB/s of both.
+// Stream writes and reads back total bytes in steps of 16 MiB and reports MB/s of both.
 func Stream(ctx context.Context, h Heap, total uint64) (write, read Row, err error) {
 	a, err := h.Malloc(ctx, total)
 	if err != nil {
 		return write, read, err
 	}
 	defer func() { _ = h.Free(context.WithoutCancel(ctx), a.Address) }()
-	const step = 4 << 20
+	const step = 16 << 20
 	buf, got := make([]byte, step), make([]byte, step)
 	for i := range buf {
 		buf[i] = byte(i * 7)

@@ -15,7 +15,7 @@ import (
 
 const (
 	proposeLanes = 2 // entries of a company in flight
-	readLanes    = 2 // ReadIndex rounds of a company in flight
+	readLanes    = 1 // ReadIndex rounds of a company in flight: a second one halves the batches and gains nothing
 
 	// How long an entry may be under way before its messages are answered Retry. Clients try again
 	// much sooner; this only bounds what a lane waits for.

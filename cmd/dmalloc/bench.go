@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
+	"runtime/pprof"
 	"strings"
 	"time"
 
@@ -33,6 +34,7 @@ type benchFlags struct {
 	rounds   int
 	total    int
 	transfer size
+	profile  string
 }
 
 // benchCommand measures a heap: one that is up, or one that it starts for the purpose.
@@ -65,6 +67,17 @@ func benchCommand() *cobra.Command {
 			if run == nil {
 				return usage("bench %s: use mix, failover, allocations or file", what)
 			}
+			if f.profile != "" {
+				file, err := os.Create(f.profile)
+				if err != nil {
+					return exit{exitUsage, err}
+				}
+				defer file.Close()
+				if err := pprof.StartCPUProfile(file); err != nil {
+					return exit{exitFailed, err}
+				}
+				defer pprof.StopCPUProfile()
+			}
 			t, err := f.open(cmd.Context())
 			if err != nil {
 				return exit{exitNone, err}
@@ -86,6 +99,7 @@ func benchCommand() *cobra.Command {
 	fl.DurationVar(&f.length, "for", 5*time.Second, "how long each measurement takes")
 	fl.DurationVar(&f.warmup, "warmup", time.Second, "and what is not counted before it")
 	fl.StringVarP(&f.output, "output", "o", "table", "table, or json: a line a row")
+	fl.StringVar(&f.profile, "profile", "", "write a CPU profile of the clients to this file")
 	fl.BoolVar(&f.noRaw, "no-raw", false, "do not measure raw Dragonboat")
 	fl.IntVar(&f.rounds, "rounds", 10, "kills of failover")
 	fl.IntVar(&f.total, "total", 1_000_000, "live allocations of allocations")
