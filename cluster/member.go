@@ -162,6 +162,9 @@ func (l *Launcher) event(a *agent, r report) {
 				l.said(a, m, r.Line)
 			case saysExited:
 				notice = l.exited(m, r)
+				if len(l.kept.Settings.Topology) > 0 && !l.closing {
+					l.tasks.Go(l.sendPeers) // nothing is to be relayed through it
+				}
 			}
 			l.wake()
 		}
@@ -265,6 +268,9 @@ func (l *Launcher) sendPeers() {
 	var p Peers
 	for _, m := range l.nodes {
 		p.Peers = append(p.Peers, message.Node{ID: m.id, Host: m.host, Address: m.address, HTTP: m.http, Incarnation: l.kept.Incarnations[m.id]})
+		if m.state == Dead {
+			p.Down = append(p.Down, m.id)
+		}
 	}
 	line := string(message.JSON(p))
 	for _, m := range l.nodes {

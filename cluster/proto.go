@@ -57,7 +57,8 @@ func (e *Event) Err() error {
 // Peers is each further line on a node's standard input: where all nodes are now. A later one replaces
 // all earlier ones, and one that a slow node has not read in time is left out.
 type Peers struct {
-	Peers []message.Node `json:"peers"`
+	Peers []message.Node   `json:"peers"`
+	Down  []message.NodeID `json:"down,omitempty"` // those that are dead: nothing is relayed through them
 }
 
 // lines cuts a stream into lines of bounded length.

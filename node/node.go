@@ -93,7 +93,7 @@ func Start(cfg Config) (_ *Node, err error) {
 	if err := n.openTransport(); err != nil {
 		return nil, err
 	}
-	n.SetPeers(cfg.Peers)
+	n.SetPeers(cfg.Peers, nil)
 	n.control = client.NewControl(cfg.Control)
 	if n.heap, err = client.New(client.Config{Carrier: carrier{n}, Home: cfg.ID, Directory: initial, States: n.control.States}); err != nil {
 		return nil, err
@@ -203,8 +203,13 @@ func (n *Node) seat(s owner.Seat) error {
 	return nil
 }
 
-// SetPeers takes in where the other nodes listen now.
-func (n *Node) SetPeers(peers []message.Node) {
+// SetPeers takes in where the other nodes listen now, and which are dead.
+func (n *Node) SetPeers(peers []message.Node, dead []message.NodeID) {
+	down := map[message.NodeID]bool{}
+	for _, id := range dead {
+		down[id] = true
+	}
+	n.transport.SetDown(down)
 	if len(peers) == 0 {
 		return
 	}

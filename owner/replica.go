@@ -242,26 +242,36 @@ func (r *Replica) readTogether(batch []request) {
 	}
 }
 
+// catchUpTry is how long one ReadIndex of CatchUp may take. Dragonboat forgets one that was asked while
+// there was no leader, or of a leader that is gone, and only its own timeout tells.
+const catchUpTry = 300 * time.Millisecond
+
 // CatchUp waits until this owner has applied all that was committed when it was called.
 func (r *Replica) CatchUp(ctx context.Context) error {
 	for {
-		state, err := r.host.nh.ReadIndex(uint64(r.ID), entryTimeout)
-		if err == nil {
-			select {
-			case res := <-state.ResultC():
-				state.Release()
-				if res.Completed() {
-					return nil
-				}
-			case <-ctx.Done():
-				return ctx.Err()
-			}
+		if r.lead.Load().known && r.confirm(ctx) {
+			return nil
 		}
 		select {
-		case <-time.After(20 * time.Millisecond):
+		case <-time.After(10 * time.Millisecond):
 		case <-ctx.Done():
 			return ctx.Err()
 		}
+	}
+}
+
+// confirm says whether one ReadIndex succeeded.
+func (r *Replica) confirm(ctx context.Context) bool {
+	state, err := r.host.nh.ReadIndex(uint64(r.ID), catchUpTry)
+	if err != nil {
+		return false
+	}
+	select {
+	case res := <-state.ResultC():
+		state.Release()
+		return res.Completed()
+	case <-ctx.Done():
+		return false
 	}
 }
 

@@ -90,7 +90,7 @@ func runNode(ctx context.Context, cfg cluster.NodeConfig, in *bufio.Reader, out 
 	}
 	n, err := node.Start(node.Config{
 		ID: cfg.ID, Settings: cfg.Settings, Hosts: cfg.Hosts, Dir: cfg.Dir, Listener: messages, HTTP: web, Incarnation: cfg.Incarnation,
-		Join: cfg.Join, Control: cfg.Control, Peers: peers, Version: version(), Debug: cfg.Debug,
+		Join: cfg.Join, Control: cfg.Control, Peers: peers.Peers, Version: version(), Debug: cfg.Debug,
 		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil {
@@ -105,7 +105,7 @@ func runNode(ctx context.Context, cfg cluster.NodeConfig, in *bufio.Reader, out 
 				ended <- err
 				return
 			}
-			n.SetPeers(peers)
+			n.SetPeers(peers.Peers, peers.Down)
 		}
 	}()
 	ready := make(chan error, 1)
@@ -131,16 +131,15 @@ func runNode(ctx context.Context, cfg cluster.NodeConfig, in *bufio.Reader, out 
 }
 
 // readPeers takes the next line of peers.
-func readPeers(in *bufio.Reader) ([]message.Node, error) {
+func readPeers(in *bufio.Reader) (p cluster.Peers, err error) {
 	line, err := in.ReadBytes('\n')
 	if err != nil && len(line) == 0 {
-		return nil, err
+		return p, err
 	}
-	var msg cluster.Peers
-	if err := json.Unmarshal(line, &msg); err != nil {
-		return nil, fmt.Errorf("read the peers' addresses: %w", err)
+	if err := json.Unmarshal(line, &p); err != nil {
+		return p, fmt.Errorf("read the peers' addresses: %w", err)
 	}
-	return msg.Peers, nil
+	return p, nil
 }
 
 // unwrapped drops what a network error repeats: operation and address.

@@ -181,7 +181,7 @@ func startCluster(ctx context.Context, cfg cluster.Config, quiet bool) (_ *runni
 	if !quiet {
 		d := c.launcher.Directory()
 		fmt.Fprintf(os.Stderr, "%d nodes, %d companies of %s with %d owners each, up in %.1f s; HTTP at http://%s; %s\n",
-			len(d.Nodes), len(d.Companies)-1, message.FormatSize(d.Companies[1].Capacity), len(d.Companies[1].Owners),
+			len(d.Nodes), len(d.Companies)-1, mib(d.Companies[1].Capacity), len(d.Companies[1].Owners),
 			time.Since(begin).Seconds(), d.Nodes[0].HTTP, kept(cfg))
 	}
 	return c, nil
