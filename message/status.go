@@ -1,5 +1,7 @@
 package message
 
+import "fmt"
+
 // What follows travels as JSON in the Data of answers: it is asked for by people, not on the hot path.
 
 // ReplicaStatus is what an owner knows of one company.
@@ -52,6 +54,14 @@ type LogLine struct {
 	Address   Addr      `json:"address"`
 	Size      uint64    `json:"size"`
 	Status    Code      `json:"-"`
+}
+
+// String is the line as people read it; what concerns no address, such as "S1 lead", has none.
+func (l LogLine) String() string {
+	if l.Address == 0 {
+		return fmt.Sprintf("S%s %s", l.Actor, l.Operation)
+	}
+	return fmt.Sprintf("S%s %s %s", l.Actor, l.Operation, l.Address)
 }
 
 // Rows is the answer to SQL.

@@ -73,7 +73,7 @@ func (s *Shell) log(c *call) (result, error) {
 	entries := make([]entry, len(lines))
 	r := result{columns: []string{"company", "index", "operation", "size"}, right: []bool{true, true, false, true}, empty: "nothing has happened yet"}
 	for i, l := range lines {
-		entries[i] = entry{l, fmt.Sprintf("S%s %s %s", l.Actor, l.Operation, l.Address)}
+		entries[i] = entry{l, l.String()}
 		size := ""
 		if l.Size > 0 {
 			size = plain(l.Size)
