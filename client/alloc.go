@@ -32,11 +32,15 @@ func (h *Heap) Malloc(ctx context.Context, size uint64) (message.Allocation, err
 			case message.OutOfMemory:
 				continue
 			case message.Unavailable:
-				if isDefinite(err) && ctx.Err() == nil {
+				// A keyed request stays: repeated when the company leads again, it would be done twice.
+				if isDefinite(err) && ctx.Err() == nil && !h.seqs.pinned {
 					continue
 				}
 			}
 			return a, err
+		}
+		if h.seqs.pinned {
+			return message.Allocation{}, h.keyedTooLarge(size)
 		}
 		// What was believed said no. Ask how much room there is before the user is told so, or before
 		// the bytes are spread over several companies.
@@ -51,6 +55,20 @@ func (h *Heap) Malloc(ctx context.Context, size uint64) (message.Allocation, err
 			return a, err
 		}
 	}
+}
+
+// keyedTooLarge refuses what no one company holds: over which companies it would be spread depends on
+// their room of the moment, so that a repetition could not find it again.
+func (h *Heap) keyedTooLarge(size uint64) error {
+	var sum, most uint64
+	for _, c := range h.directory().Companies[1:] {
+		sum += c.Capacity
+		most = max(most, c.Capacity)
+	}
+	if size > sum {
+		return message.Errorf(message.OutOfMemory, "%s were asked for, all companies together hold %s", message.FormatSize(size), message.FormatSize(sum))
+	}
+	return message.Errorf(message.OutOfMemory, "no company has %s free; an allocation over several companies cannot be asked for with a key, ask without one", message.FormatSize(size))
 }
 
 // definite marks an Unavailable after which certainly nothing was changed.
@@ -201,8 +219,10 @@ func (h *Heap) mallocSpanning(ctx context.Context, size uint64) (a message.Alloc
 		err = answer.Err()
 	}
 	if err != nil {
-		h.abort(ctx, txn, home, blocks[1:])
-		return a, again, err
+		if answer = h.abort(ctx, txn, home, blocks[1:]); answer == nil {
+			return a, again, err
+		}
+		// It was committed after all, only the answer was lost.
 	}
 	a = message.Allocation{Address: answer.Address, Size: size, State: message.Allocated, Blocks: answer.Blocks}
 	h.learnSpan(append([]message.Block(nil), answer.Blocks...), txn)
@@ -261,14 +281,18 @@ func (h *Heap) spread(size uint64) ([]message.Block, error) {
 
 // abort gives a transaction up: first at its home, so that a COMMIT still under way is refused, then at
 // the others. What it cannot reach ends by the owners' own asking.
-func (h *Heap) abort(ctx context.Context, txn message.Txn, home message.CompanyID, others []message.Block) {
+// If the transaction turns out to be committed, abort gives the home's answer, and nil otherwise.
+func (h *Heap) abort(ctx context.Context, txn message.Txn, home message.CompanyID, others []message.Block) *message.Message {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
 	m := message.New(message.OUTCOME)
 	m.Txn = txn
 	answer, err := h.do(ctx, home, m)
-	if err != nil || answer.Status != message.Done || answer.Value == 1 {
-		return // not known, or committed after all: not ours to undo
+	if err != nil || answer.Status != message.Done {
+		return nil // not known: the owners will ask
+	}
+	if answer.Value == 1 {
+		return answer
 	}
 	h.each(others, func(b message.Block) error {
 		m := message.New(message.ABORT)
@@ -276,6 +300,7 @@ func (h *Heap) abort(ctx context.Context, txn message.Txn, home message.CompanyI
 		_, err := h.do(ctx, b.Company, m)
 		return err
 	})
+	return nil
 }
 
 // each runs f on every block at once and returns one of the errors.

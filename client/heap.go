@@ -97,6 +97,7 @@ func (h *Heap) Idempotent(id message.ClientID) *Heap {
 	// Where a repeated MALLOC goes must not depend on what this process remembers: rooms start anew.
 	k.setRooms(h.dir)
 	k.seqs.reset()
+	k.seqs.pinned = true
 	return k
 }
 
@@ -167,6 +168,7 @@ func (h *Heap) directory() *message.Directory {
 // sequence numbers requests and knows the lowest that is not finished: companies may forget the
 // answers of all below it.
 type sequence struct {
+	pinned  bool // low stays 1: all answers are kept, for another process may ask again
 	mu      sync.Mutex
 	next    uint64
 	low     uint64
@@ -181,6 +183,9 @@ func (s *sequence) begin() (seq, low uint64) {
 	seq = s.next
 	s.next++
 	s.pending[seq] = struct{}{}
+	if s.pinned {
+		return seq, 1
+	}
 	return seq, s.low
 }
 

@@ -177,7 +177,7 @@ func (h *Heap) transfer(ctx context.Context, p []byte, a message.Addr, do func(c
 		})
 	}
 	wg.Wait()
-	if first == nil && ctx.Err() != nil {
+	if first == nil && len(p) > 0 {
 		return message.Errorf(message.Canceled, "canceled")
 	}
 	return first
@@ -299,6 +299,9 @@ func (h *Heap) CompareAndSwap(ctx context.Context, a message.Addr, old, new uint
 		m.Size, m.Value = old, new
 		return m
 	})
+	if err == errCrosses {
+		err = wordCrosses(a)
+	}
 	if err != nil {
 		return 0, false, err
 	}
@@ -312,10 +315,18 @@ func (h *Heap) FetchAdd(ctx context.Context, a message.Addr, delta uint64) (old 
 		m.Value = delta
 		return m
 	})
+	if err == errCrosses {
+		err = wordCrosses(a)
+	}
 	if err != nil {
 		return 0, err
 	}
 	return answer.Value, nil
+}
+
+// wordCrosses is for a word at the end of an allocation: within one, blocks meet at pages.
+func wordCrosses(a message.Addr) error {
+	return message.Errorf(message.OutOfBounds, "the 8 bytes at %s end past their allocation; see who %s", a, a)
 }
 
 // Lookup describes the allocation that holds a.

@@ -316,8 +316,8 @@ func (h *Heap) forgetLeader(c message.CompanyID, n message.NodeID) {
 	}
 }
 
-// refresh asks for the directory: its owners first, who apply it, then everybody else but the home node,
-// which knows what this client knows.
+// refresh asks for the directory: its owners first, who apply it, then everybody else. The home node comes
+// last: it may be this very process, which knows what this client knows.
 func (h *Heap) refresh(ctx context.Context) {
 	d := h.directory()
 	var order []message.NodeID
@@ -329,12 +329,17 @@ func (h *Heap) refresh(ctx context.Context) {
 		}
 	}
 	for _, o := range d.Companies[0].Owners {
-		add(o.Node)
+		if o.Node != h.cfg.Home {
+			add(o.Node)
+		}
 	}
 	for i := range d.Nodes {
 		if n := d.Nodes[(i+int(h.startNode()))%len(d.Nodes)].ID; n != h.cfg.Home {
 			add(n)
 		}
+	}
+	if h.cfg.Home != message.NoNode {
+		add(h.cfg.Home)
 	}
 	for _, n := range order {
 		m := message.New(message.DIRECTORY)

@@ -128,7 +128,9 @@ func (c *Company) once(e *entry, m *message.Message) Result {
 			m.Seq, m.Client, MaxWindow, w.low)}
 	}
 	r := c.execute(e, m)
-	c.clients.keep(w, m.Seq, r)
+	if r.Code != message.Retry { // nothing was done yet: the same request asked again may find a better moment
+		c.clients.keep(w, m.Seq, r)
+	}
 	return r
 }
 

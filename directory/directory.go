@@ -22,6 +22,9 @@ func New(initial *message.Directory) *State {
 	return &State{d: initial.Clone()}
 }
 
+// Index is that of the last entry applied.
+func (s *State) Index() uint64 { return s.index }
+
 // Current is the directory; it is never changed afterwards.
 func (s *State) Current() *message.Directory { return s.d }
 

@@ -51,6 +51,10 @@ func (n *Node) Handle(m *message.Message, reply func(*message.Message)) {
 		alive.Source = n.cfg.ID
 		reply(alive)
 	}
+	if !n.open.Load() {
+		answer(m.Answer(message.Unavailable, fmt.Sprintf("node %s is still opening its files; nothing was done", n.cfg.ID)))
+		return
+	}
 	h, ok := handlers[m.Op]
 	if !ok {
 		answer(m.Answer(message.Unsupported, fmt.Sprintf("node %s does not answer %s", n.cfg.ID, m.Op)))
@@ -227,7 +231,7 @@ func (n *Node) query(m *message.Message, reply func(*message.Message), f func(ct
 		reply(m.Answer(message.Busy, fmt.Sprintf("node %s has %d queries under way; try again", n.cfg.ID, queries)))
 		return
 	}
-	n.tasks.Go(func() {
+	started := n.spawn(func() {
 		defer func() { <-n.queries }()
 		ctx, cancel := context.WithTimeout(n.ctx, 10*time.Second)
 		defer cancel()
@@ -245,6 +249,10 @@ func (n *Node) query(m *message.Message, reply func(*message.Message), f func(ct
 		}
 		reply(a)
 	})
+	if !started {
+		<-n.queries
+		reply(m.Answer(message.Unavailable, "node is stopping"))
+	}
 }
 
 func answerSQL(n *Node, m *message.Message, reply func(*message.Message)) {
@@ -260,14 +268,11 @@ func answerLog(n *Node, m *message.Message, reply func(*message.Message)) {
 
 // toLauncher passes on what only the one who started the processes can do.
 func toLauncher(n *Node, m *message.Message, reply func(*message.Message)) {
-	n.tasks.Go(func() {
-		ctx, cancel := context.WithTimeout(n.ctx, time.Minute)
-		defer cancel()
+	n.query(m, reply, func(ctx context.Context) (any, error) {
 		a, err := n.control.Call(ctx, m)
-		if err != nil {
-			reply(m.Fail(err))
-			return
+		if err == nil {
+			err = a.Err()
 		}
-		reply(a)
+		return struct{}{}, err
 	})
 }

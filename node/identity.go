@@ -27,17 +27,19 @@ type kept struct {
 	Company message.CompanyID `json:"company"`
 	Replica uint64            `json:"replica"`
 	Started bool              `json:"started"` // its log exists: without it the replica has lost its memory
-	Joined  bool              `json:"joined"`  // it was added later and is no founder
+	// It was added later and is no founder. It starts as non-voting for ever: Dragonboat makes a voter of
+	// it when its log says so, and panics when a voter's log says that it was added without a vote.
+	Joined bool `json:"joined"`
 }
 
 const identityFile = "identity.json"
 
-// openIdentity reads the identity in dir, or makes one for an empty dir, and counts this start.
-func openIdentity(dir string, cfg Config) (*identity, error) {
+// openIdentity reads the identity in dir, or makes one with these seats for an empty dir, and counts this start.
+func openIdentity(dir string, cfg Config, seats []kept) (*identity, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, message.Errorf(message.InvalidArgument, "node %s cannot use %s: %v; give a directory that can be written", cfg.ID, dir, err)
 	}
-	id := &identity{Version: cfg.Settings.Version, Cluster: cfg.Settings.Cluster, Node: cfg.ID, Incarnation: cfg.Incarnation}
+	id := &identity{Version: cfg.Settings.Version, Cluster: cfg.Settings.Cluster, Node: cfg.ID, Incarnation: cfg.Incarnation, Replicas: seats}
 	b, err := os.ReadFile(filepath.Join(dir, identityFile))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

@@ -16,7 +16,7 @@ func config(id message.NodeID, cluster string, incarnation uint64) Config {
 func TestIdentity(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "node")
 	for want := uint64(1); want < 4; want++ {
-		id, err := openIdentity(dir, config(2, "ab", 0))
+		id, err := openIdentity(dir, config(2, "ab", 0), nil)
 		if err != nil || id.Boot != want {
 			t.Fatalf("start %d: %+v, %v", want, id, err)
 		}
@@ -32,14 +32,14 @@ func TestIdentity(t *testing.T) {
 		"another incarnation": {config(2, "ab", 1), message.Corrupt},
 		"another version":     {other, message.InvalidArgument},
 	} {
-		if _, err := openIdentity(dir, c.cfg); message.CodeOf(err) != c.code {
+		if _, err := openIdentity(dir, c.cfg, nil); message.CodeOf(err) != c.code {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	if err := os.WriteFile(filepath.Join(dir, identityFile), []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := openIdentity(dir, config(2, "ab", 0)); message.CodeOf(err) != message.Corrupt {
+	if _, err := openIdentity(dir, config(2, "ab", 0), nil); message.CodeOf(err) != message.Corrupt {
 		t.Errorf("a damaged identity: %v", err)
 	}
 	if err := os.Remove(filepath.Join(dir, identityFile)); err != nil {
@@ -48,7 +48,7 @@ func TestIdentity(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(dir, "raft", "x"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := openIdentity(dir, config(2, "ab", 0)); message.CodeOf(err) != message.Corrupt {
+	if _, err := openIdentity(dir, config(2, "ab", 0), nil); message.CodeOf(err) != message.Corrupt {
 		t.Errorf("a log without an identity: %v", err)
 	}
 }

@@ -64,6 +64,11 @@ type Node struct {
 
 	seatMu sync.Mutex // one change of what this node owns at a time
 
+	open atomic.Bool // the owners are there: requests can be answered
+
+	taskMu sync.Mutex // guards closed against a task that starts
+	closed bool
+
 	failure chan error // one: why the node must end
 	ctx     context.Context
 	cancel  context.CancelFunc
@@ -101,6 +106,7 @@ func Start(cfg Config) (_ *Node, err error) {
 	if err := n.openOwners(initial); err != nil {
 		return nil, err
 	}
+	n.open.Store(true)
 	if err := n.openWeb(); err != nil {
 		return nil, err
 	}
@@ -122,7 +128,17 @@ func (n *Node) openFiles() error {
 	if !got {
 		return message.Errorf(message.InvalidArgument, "another process uses %s; end it first", n.cfg.Dir)
 	}
-	n.identity, err = openIdentity(n.cfg.Dir, n.cfg)
+	var seats []kept
+	if !n.cfg.Join {
+		for _, c := range ring.Plan(n.cfg.Settings, n.cfg.Hosts).Companies {
+			for _, o := range c.Owners {
+				if o.Node == n.cfg.ID {
+					seats = append(seats, kept{Company: c.ID, Replica: o.Replica})
+				}
+			}
+		}
+	}
+	n.identity, err = openIdentity(n.cfg.Dir, n.cfg, seats)
 	return err
 }
 
@@ -140,18 +156,6 @@ func (n *Node) openOwners(initial *message.Directory) (err error) {
 	}
 	for _, c := range initial.Companies {
 		n.host.Know(c.ID, c.Owners)
-	}
-	if n.identity.Boot == 1 && !n.cfg.Join {
-		for _, c := range initial.Companies {
-			for _, o := range c.Owners {
-				if o.Node == n.cfg.ID {
-					n.identity.Replicas = append(n.identity.Replicas, kept{Company: c.ID, Replica: o.Replica})
-				}
-			}
-		}
-		if err := n.identity.save(n.cfg.Dir); err != nil {
-			return err
-		}
 	}
 	have := n.host.Kept()
 	for _, k := range n.identity.Replicas {
@@ -220,13 +224,29 @@ func (n *Node) SetPeers(peers []message.Node, dead []message.NodeID) {
 		}
 	}
 	n.transport.SetPeers(m)
-	d := n.directory.Load().Clone()
-	for _, p := range peers {
-		if have := d.Node(p.ID); have != nil && p.Address != "" && p.Incarnation >= have.Incarnation {
-			have.Address, have.HTTP = p.Address, p.HTTP
+	for {
+		old := n.directory.Load()
+		d := old.Clone()
+		for _, p := range peers {
+			if have := d.Node(p.ID); have != nil && p.Address != "" && p.Incarnation >= have.Incarnation {
+				have.Address, have.HTTP = p.Address, p.HTTP
+			}
+		}
+		if n.directory.CompareAndSwap(old, d) {
+			return
 		}
 	}
-	n.directory.Store(d)
+}
+
+// spawn starts a task that Close waits for; false once Close has begun.
+func (n *Node) spawn(f func()) bool {
+	n.taskMu.Lock()
+	defer n.taskMu.Unlock()
+	if n.closed {
+		return false
+	}
+	n.tasks.Go(f)
+	return true
 }
 
 // Failed gives the reason for which the node must end, when there is one.
@@ -241,6 +261,9 @@ func (n *Node) fail(err error) {
 
 // Close stops everything and waits for it.
 func (n *Node) Close() {
+	n.taskMu.Lock()
+	n.closed = true
+	n.taskMu.Unlock()
 	n.cancel()
 	if n.web != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)

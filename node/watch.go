@@ -15,6 +15,7 @@ const (
 	tidyEvery    = 6                     // ticks
 	directoryTTL = 4                     // ticks after which the directory is asked for again
 	settleAfter  = 2 * time.Second       // how long a transaction may stand unfinished before its owner asks
+	settleTime   = time.Second           // for all of a company at one tick: others wait behind them
 )
 
 // announce tells the directory that the node has started, and ends the node when its files are too old.
@@ -58,6 +59,7 @@ func (n *Node) watch() {
 			return
 		case <-timer.C:
 		}
+		n.readDirectory()
 		if n.host.Replica(0) == nil && (tick%directoryTTL == 1 || n.unsettled()) {
 			n.askDirectory()
 		}
@@ -116,16 +118,7 @@ func (n *Node) takeSeats() {
 			if o.Node != n.cfg.ID {
 				continue
 			}
-			if k := n.identity.find(c.ID, o.Replica); k != nil {
-				if k.Joined && !o.Joining { // it votes now: its next start is an ordinary one
-					k.Joined = false
-					if err := n.identity.save(n.cfg.Dir); err != nil {
-						n.cfg.Log.Error("keep the identity", "error", err)
-					}
-				}
-				continue
-			}
-			if n.host.Replica(c.ID) != nil || !o.Joining {
+			if n.identity.find(c.ID, o.Replica) != nil || n.host.Replica(c.ID) != nil || !o.Joining {
 				continue
 			}
 			if err := n.seat(owner.Seat{Company: c.ID, Replica: o.Replica, Join: true}); err != nil {
@@ -193,23 +186,23 @@ func (n *Node) settle(r *owner.Replica, seen map[company.PendingKey]time.Time) m
 	}
 	now := time.Now()
 	next := map[company.PendingKey]time.Time{}
+	ctx, cancel := context.WithTimeout(n.ctx, settleTime)
+	defer cancel()
 	for _, p := range all {
 		first, ok := seen[p.Key()]
 		if !ok {
 			first = now
 		}
 		next[p.Key()] = first
-		if now.Sub(first) < settleAfter {
+		if now.Sub(first) < settleAfter || ctx.Err() != nil {
 			continue
 		}
-		ctx, cancel := context.WithTimeout(n.ctx, 2*time.Second)
 		var err error
 		if p.State == message.Reserved {
 			err = n.heap.Settle(ctx, r.ID, p.HomeCompany, p.Txn)
 		} else {
 			err = n.heap.Release(ctx, r.ID, p.Address, p.Txn, p.Blocks[1:])
 		}
-		cancel()
 		if err != nil {
 			n.cfg.Log.Warn("settle a transaction", "company", r.ID, "txn", p.Txn.String(), "error", err)
 			continue

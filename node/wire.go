@@ -7,7 +7,8 @@ import (
 	"dmalloc/transport"
 )
 
-// openTransport begins to listen. Requests that come before the owners are open find none and go on.
+// openTransport begins to listen. Requests that come before the owners are open are
+// answered Unavailable: nothing was done.
 func (n *Node) openTransport() (err error) {
 	n.transport, err = transport.New(transport.Config{
 		Self: n.cfg.ID, Cluster: clusterNumber(n.cfg.Settings.Cluster), Incarnation: n.cfg.Incarnation, Listener: n.cfg.Listener,

@@ -48,6 +48,8 @@ type Host struct {
 	mu       sync.RWMutex
 	replicas map[message.CompanyID]*Replica
 	nodes    map[[2]uint64]message.NodeID // company, replica -> node
+	// Reports of leaders whose node was not known yet: a replica that joined while this node was away.
+	strangers map[message.CompanyID]raftio.LeaderInfo
 
 	outgrown chan message.CompanyID // companies whose log wants a snapshot; full means that one is under way
 	ctx      context.Context
@@ -72,7 +74,7 @@ func Open(cfg Config) (*Host, error) {
 		return nil, fmt.Errorf("draw the number of this run: %w", err)
 	}
 	h := &Host{cfg: cfg, origin: binary.LittleEndian.Uint64(random[:]) | 1, replicas: map[message.CompanyID]*Replica{},
-		nodes: map[[2]uint64]message.NodeID{}, outgrown: make(chan message.CompanyID, message.MaxCompany+1)}
+		nodes: map[[2]uint64]message.NodeID{}, strangers: map[message.CompanyID]raftio.LeaderInfo{}, outgrown: make(chan message.CompanyID, message.MaxCompany+1)}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	cluster, err := strconv.ParseUint(cfg.Settings.Cluster, 16, 64)
 	if err != nil {
@@ -140,6 +142,7 @@ func (h *Host) Start(seat Seat, state Machine) (*Replica, error) {
 		select {
 		case h.outgrown <- seat.Company:
 		default:
+			m.asked.Store(false)
 		}
 	}
 	r := newReplica(h, seat.Company, seat.Replica, m)
@@ -187,9 +190,16 @@ func (h *Host) Replicas() []*Replica {
 // Know records on which nodes a company's replicas live.
 func (h *Host) Know(id message.CompanyID, owners []message.Owner) {
 	h.mu.Lock()
-	defer h.mu.Unlock()
 	for _, o := range owners {
 		h.nodes[[2]uint64{uint64(id), o.Replica}] = o.Node
+	}
+	info, waiting := h.strangers[id]
+	if waiting {
+		_, waiting = h.nodes[[2]uint64{info.ShardID, info.LeaderID}]
+	}
+	h.mu.Unlock()
+	if waiting {
+		listener{h}.LeaderUpdated(info)
 	}
 }
 
@@ -222,6 +232,9 @@ func (h *Host) snapshots() {
 			// A refusal is no failure: the log keeps everything, and its growth will ask again.
 			_, _ = h.nh.SyncRequestSnapshot(ctx, uint64(id), dragonboat.SnapshotOption{OverrideCompactionOverhead: true, CompactionOverhead: keptEntries})
 			cancel()
+			if r := h.Replica(id); r != nil {
+				r.machine.asked.Store(false)
+			}
 		}
 	}
 }
@@ -249,6 +262,12 @@ func (l listener) LeaderUpdated(info raftio.LeaderInfo) {
 			node = n
 		}
 	}
+	l.h.mu.Lock()
+	delete(l.h.strangers, id)
+	if info.LeaderID != 0 && node == message.NoNode {
+		l.h.strangers[id] = info
+	}
+	l.h.mu.Unlock()
 	if r := l.h.Replica(id); r != nil && r.Replica == info.ReplicaID {
 		r.setLeader(node, info.Term, info.LeaderID == info.ReplicaID && node != message.NoNode)
 	}

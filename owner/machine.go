@@ -19,6 +19,7 @@ type Machine interface {
 	Read(m *message.Message) *message.Message
 	Snapshot() io.WriterTo
 	Load(r io.Reader) error
+	Index() uint64 // of the last entry that it holds
 	Bytes() uint64 // roughly how much a snapshot would hold
 }
 
@@ -39,6 +40,8 @@ func (h *Heap) Load(r io.Reader) error {
 	}
 	return err
 }
+
+func (h *Heap) Index() uint64 { return h.Company.Status().Index }
 
 // Bytes counts the pages, and 40 bytes for each allocation.
 func (h *Heap) Bytes() uint64 {
@@ -81,6 +84,7 @@ type machine struct {
 	state Machine
 
 	applied atomic.Uint64 // index of the last entry that state holds
+	asked   atomic.Bool   // for a snapshot that has not ended
 	logged  uint64        // bytes applied since the last snapshot; only the apply goroutine
 
 	waitMu  sync.Mutex
@@ -140,7 +144,7 @@ func (c *machine) Update(entries []sm.Entry) ([]sm.Entry, error) {
 		c.mu.RLock()
 		state := c.state.Bytes()
 		c.mu.RUnlock()
-		if c.logged > logMultiple*state {
+		if c.logged > logMultiple*state && c.asked.CompareAndSwap(false, true) {
 			c.outgrown()
 		}
 	}
@@ -194,6 +198,9 @@ func (w stopWriter) Write(p []byte) (int, error) {
 func (c *machine) RecoverFromSnapshot(r io.Reader, _ []sm.SnapshotFile, _ <-chan struct{}) error {
 	c.mu.Lock()
 	err := c.state.Load(r)
+	if err == nil {
+		c.applied.Store(c.state.Index())
+	}
 	c.mu.Unlock()
 	if err == nil && c.observer != nil {
 		c.observer.Restored(c.id)

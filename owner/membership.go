@@ -46,6 +46,11 @@ func Plan(owners []message.Owner, now Members, caughtUp func(replica uint64) boo
 		if !o.Joining {
 			continue
 		}
+		// What the node had before and the directory no longer lists: promoted or joined, then lost again
+		// before that was recorded. It must go first, or it counts in the majority for ever.
+		if old, ok := leftover(want, now, o); ok {
+			return Step{Remove, old, o.Node}
+		}
 		if _, ok := now.Voting[o.Replica]; ok {
 			return Step{Record, o.Replica, o.Node}
 		}
@@ -63,6 +68,22 @@ func Plan(owners []message.Owner, now Members, caughtUp func(replica uint64) boo
 		return Step{Promote, o.Replica, o.Node}
 	}
 	return Step{}
+}
+
+// leftover finds the lowest replica on o's node that is older than o and not in the directory's list.
+func leftover(want []message.Owner, now Members, o message.Owner) (oldest uint64, found bool) {
+	listed := map[uint64]bool{}
+	for _, w := range want {
+		listed[w.Replica] = true
+	}
+	for _, have := range []map[uint64]message.NodeID{now.Voting, now.Joining} {
+		for replica, node := range have {
+			if node == o.Node && replica < o.Replica && !listed[replica] && (!found || replica < oldest) {
+				oldest, found = replica, true
+			}
+		}
+	}
+	return oldest, found
 }
 
 // Members asks the company who belongs to it.

@@ -43,6 +43,21 @@ func TestPlanReplacesInOrder(t *testing.T) {
 	}
 }
 
+// A replica that was promoted and lost again before that was recorded is removed first: it would count in
+// every majority.
+func TestPlanRemovesLeftovers(t *testing.T) {
+	owners := []message.Owner{{Node: 0, Replica: 1}, {Node: 1, Replica: 2}, {Node: 2, Replica: 5, Joining: true}}
+	now := Members{Voting: map[uint64]message.NodeID{1: 0, 2: 1, 4: 2}, Joining: map[uint64]message.NodeID{3: 2}}
+	for _, want := range []Step{{Remove, 3, 2}, {Remove, 4, 2}, {Join, 5, 2}} {
+		got := Plan(owners, now, func(uint64) bool { return true })
+		if got != want {
+			t.Fatalf("step %+v, want %+v", got, want)
+		}
+		delete(now.Voting, got.Replica)
+		delete(now.Joining, got.Replica)
+	}
+}
+
 func TestTargets(t *testing.T) {
 	n, i, ok := parseTarget("00ff", target("00ff", 12, 3))
 	if !ok || n != 12 || i != 3 {

@@ -156,8 +156,11 @@ func (r *Replica) propose(batch []request) {
 			}
 		}()
 	case res := <-state.ResultC():
-		if res.Completed() {
-			results = <-done // Update delivered before Dragonboat told
+		if res.Completed() { // Update delivered before Dragonboat told
+			select {
+			case results = <-done:
+			case <-l.over:
+			}
 		}
 		defer state.Release()
 	case <-l.over:
@@ -282,9 +285,11 @@ func (r *Replica) setLeader(node message.NodeID, term uint64, mine bool) {
 	if old.node == node && old.term == term && old.mine == mine {
 		return
 	}
+	if term != 0 && term < old.term { // an old report that was held back until its node was known
+		return
+	}
 	l := &leadership{node: node, term: term, known: node != message.NoNode, mine: mine, over: make(chan struct{}), since: time.Now()}
-	r.lead.Store(l)
-	close(old.over)
+	close(r.lead.Swap(l).over) // each value is swapped out, and so closed, once
 	if mine {
 		r.elapsedMu.Lock()
 		r.lastBatch = time.Now()
