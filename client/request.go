@@ -116,7 +116,7 @@ func (r *request) candidates() []message.NodeID {
 func (r *request) rest(ctx context.Context, round int) error {
 	if waited := time.Since(r.begin); waited > 300*time.Millisecond && !r.said {
 		r.said = true
-		r.h.say(fmt.Sprintf("company %s has no leader yet; waiting", r.company))
+		r.h.say(fmt.Sprintf("company %s does not answer yet; waiting", r.company))
 	}
 	if round%8 == 3 {
 		r.h.refresh(ctx)
@@ -138,6 +138,9 @@ func (r *request) ask(ctx context.Context, to message.NodeID) (*message.Message,
 		r.last = err
 		if message.CodeOf(err) == message.Busy { // our own side is full: it says nothing of the node
 			r.refused = message.Busy
+			return nil, message.NoNode
+		}
+		if ctx.Err() != nil { // it was the caller's time that ended, not the node's life
 			return nil, message.NoNode
 		}
 		r.silent[to] = true
@@ -246,25 +249,22 @@ func (r *request) giveUp(ctx context.Context) error {
 		return message.Errorf(message.Canceled, "%s", text)
 	}
 	known := "nothing was changed"
-	if !r.m.Op.Logged() {
+	if !r.m.Op.Logged() && r.m.Op != message.LEADER {
 		known = "nothing was read"
 	} else if r.sent {
-		known = "whether it happened cannot be known; asking again with the same key is safe"
-		if r.company != 0 && r.m.Op != message.MALLOC {
-			known = "whether it happened cannot be known yet"
-		}
+		known = "whether it happened cannot be known yet"
 	}
 	silent := r.silentList()
 	waited := time.Since(r.begin).Round(time.Millisecond)
 	d := r.h.directory()
 	if c := d.Company(r.company); c != nil && 2*len(silent) >= len(c.Owners) {
-		return message.Errorf(message.Unavailable, "company %s has no majority: of its owners %s, %s did not answer within %v; %s; revive a node to go on",
-			r.company, list(c.OwnerNodes()), list(silent), waited, known)
+		return message.Errorf(message.Unavailable, "company %s has no majority: of its owners %s, %s do not answer; %s; revive a dead node or resume a frozen one",
+			r.company, list(c.OwnerNodes()), list(silent), known)
 	}
 	if r.alive && r.refused == message.Done {
 		return message.Errorf(message.Timeout, "company %s works on it but has not answered within %v; %s", r.company, waited, known)
 	}
-	return message.Errorf(message.Unavailable, "company %s had no leader within %v; %s; try again", r.company, waited, known)
+	return message.Errorf(message.Unavailable, "company %s had no leader; %s; try again", r.company, known)
 }
 
 func (r *request) silentList() []message.NodeID {

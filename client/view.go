@@ -83,12 +83,12 @@ func (h *Heap) Nodes(ctx context.Context) ([]Node, error) {
 			}
 			out.Pid, out.Address, out.HTTP, out.Memory, out.Boot = s.Pid, s.Address, s.HTTP, s.Memory, s.Boot
 			for _, r := range s.Replicas {
-				if r.Leader != nil && *r.Leader == n.ID {
+				if r.Company != 0 && r.Leader != nil && *r.Leader == n.ID {
 					out.Leads = append(out.Leads, r.Company)
 				}
 			}
 		}
-		for _, c := range d.Companies {
+		for _, c := range d.Companies[1:] { // of the heap
 			for _, o := range c.Owners {
 				if o.Node == n.ID && !o.Joining {
 					out.Owns = append(out.Owns, c.ID)
@@ -179,7 +179,7 @@ func (h *Heap) home(ctx context.Context, m func() *message.Message, most time.Du
 		}
 	}
 	if errors.Is(last, context.DeadlineExceeded) {
-		return nil, message.Errorf(message.Timeout, "no answer in time")
+		return nil, message.Errorf(message.Timeout, "node %s has not answered within the command's time; ask for less, or give it more with set timeout", h.cfg.Home)
 	}
 	return nil, message.Errorf(message.Unavailable, "no node answers: %v", last)
 }
@@ -221,7 +221,7 @@ func (h *Heap) Log(ctx context.Context, company message.CompanyID, all bool, cou
 		a, err = h.home(ctx, ask, 5*time.Second)
 	} else {
 		// The home node holds nothing of that company: ask one that does.
-		err = message.Errorf(message.Unavailable, "no owner of company %s answers", company)
+		err = message.Errorf(message.Unavailable, "none of the owners of company %s, %s, answers; revive one", company, list(d.Company(company).OwnerNodes()))
 		for _, o := range d.Company(company).Owners {
 			if got, e := h.call(ctx, o.Node, ask(), statusWait); e == nil && got.Status == message.Done {
 				a, err = got, nil

@@ -51,7 +51,7 @@ type LogLine struct {
 	Index     uint64    `json:"index"`
 	Actor     NodeID    `json:"actor"` // node whose owner led and proposed it
 	Operation string    `json:"operation"`
-	Address   Addr      `json:"address"`
+	Address   Addr      `json:"address,omitzero"` // none where it concerns no address
 	Size      uint64    `json:"size"`
 	Status    Code      `json:"-"`
 }

@@ -223,8 +223,11 @@ func moveLeader(n *Node, m *message.Message, reply func(*message.Message)) {
 	reply(m.Answer(message.InvalidArgument, fmt.Sprintf("node %s does not own company %s; its owners are %v", to, m.Company, c.OwnerNodes())))
 }
 
+// queryTime ends a query before its asker gives up: SQLite answers one at a time, and others wait.
+const queryTime = 4500 * time.Millisecond
+
 // query runs f in a goroutine of its own, if there is a slot: SQLite may take its time.
-func (n *Node) query(m *message.Message, reply func(*message.Message), f func(ctx context.Context) (any, error)) {
+func (n *Node) query(m *message.Message, reply func(*message.Message), limit time.Duration, f func(ctx context.Context) (any, error)) {
 	select {
 	case n.queries <- struct{}{}:
 	default:
@@ -233,7 +236,7 @@ func (n *Node) query(m *message.Message, reply func(*message.Message), f func(ct
 	}
 	started := n.spawn(func() {
 		defer func() { <-n.queries }()
-		ctx, cancel := context.WithTimeout(n.ctx, 10*time.Second)
+		ctx, cancel := context.WithTimeout(n.ctx, limit)
 		defer cancel()
 		v, err := f(ctx)
 		if err != nil {
@@ -257,18 +260,18 @@ func (n *Node) query(m *message.Message, reply func(*message.Message), f func(ct
 
 func answerSQL(n *Node, m *message.Message, reply func(*message.Message)) {
 	text := string(m.Data)
-	n.query(m, reply, func(ctx context.Context) (any, error) { return n.table.Query(ctx, text, 0) })
+	n.query(m, reply, queryTime, func(ctx context.Context) (any, error) { return n.table.Query(ctx, text, 0) })
 }
 
 func answerLog(n *Node, m *message.Message, reply func(*message.Message)) {
-	n.query(m, reply, func(context.Context) (any, error) {
+	n.query(m, reply, queryTime, func(context.Context) (any, error) {
 		return n.table.Log(m.Company, m.Size == 1, int(min(m.Value, 10_000))), nil
 	})
 }
 
 // toLauncher passes on what only the one who started the processes can do.
 func toLauncher(n *Node, m *message.Message, reply func(*message.Message)) {
-	n.query(m, reply, func(ctx context.Context) (any, error) {
+	n.query(m, reply, time.Minute, func(ctx context.Context) (any, error) {
 		a, err := n.control.Call(ctx, m)
 		if err == nil {
 			err = a.Err()

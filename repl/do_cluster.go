@@ -165,7 +165,14 @@ func (s *Shell) companies(c *call) (result, error) {
 		}
 		r.rows = append(r.rows, row)
 	}
-	r.fields = []field{{"companies", companies}}
+	// Scripts iterate over the companies of the heap; the directory stands beside them.
+	i := slices.IndexFunc(companies, func(x client.Company) bool { return x.ID == 0 })
+	if i < 0 {
+		r.fields = []field{{"companies", companies}}
+		return r, nil
+	}
+	directory := companies[i]
+	r.fields = []field{{"companies", some(slices.Delete(companies, i, i+1))}, {"directory", directory}}
 	return r, nil
 }
 

@@ -163,6 +163,9 @@ func (s *Shell) parseFilter(c *call) (f filter, err error) {
 		if err != nil {
 			return f, err
 		}
+		if d, err := s.heap.Directory(c.ctx); err == nil && d.Node(id) == nil {
+			return f, message.Errorf(message.NoSuchNode, "there is no node %s; nodes are 0 to %d", id, len(d.Nodes)-1)
+		}
 		f.node, args = &id, args[2:]
 	} else if len(args) > 0 {
 		if len(args) == 1 && (args[0].text == "company" || args[0].text == "node") {

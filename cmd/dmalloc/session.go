@@ -63,9 +63,13 @@ func (f *sessionFlags) interactive() bool {
 // run is the shell itself, with the picture kept current beside it.
 func (f *sessionFlags) run(ctx context.Context, heap *client.Heap, control repl.Control) error {
 	if f.graph != "" {
+		last, err := drawGraph(ctx, heap, f.graph, "")
+		if err != nil {
+			return exit{exitFailed, fmt.Errorf("--graph: %w", err)}
+		}
 		ctx, cancel := context.WithCancel(ctx)
 		done := make(chan struct{})
-		go func() { defer close(done); keepGraph(ctx, heap, f.graph) }()
+		go func() { defer close(done); keepGraph(ctx, heap, f.graph, last) }()
 		defer func() { cancel(); <-done }()
 	}
 	status := repl.Run(ctx, repl.Options{
@@ -82,23 +86,30 @@ func (f *sessionFlags) run(ctx context.Context, heap *client.Heap, control repl.
 const graphEvery = 500 * time.Millisecond
 
 // keepGraph rewrites file whenever the picture has changed, each time as a whole.
-func keepGraph(ctx context.Context, heap *client.Heap, file string) {
-	last := ""
-	for {
-		short, cancel := context.WithTimeout(ctx, 5*time.Second)
-		dot, err := heap.Graph(short, "allocations")
-		cancel()
-		if err == nil && dot != last {
-			if err := repl.WriteFile(file, []byte(dot)); err != nil {
-				fmt.Fprintf(os.Stderr, "dmalloc: the picture is not kept any more: %v\n", err)
-				return
-			}
-			last = dot
-		}
+// It is written once more at the end.
+func keepGraph(ctx context.Context, heap *client.Heap, file, last string) {
+	for over := false; !over; {
 		select {
 		case <-ctx.Done():
-			return
+			over = true
 		case <-time.After(graphEvery):
 		}
+		var err error
+		if last, err = drawGraph(context.WithoutCancel(ctx), heap, file, last); err != nil {
+			fmt.Fprintf(os.Stderr, "dmalloc: the picture is not kept any more: %v\n", err)
+			return
+		}
 	}
+}
+
+// drawGraph writes the picture if it is not the last one, which it returns. A heap that does not answer
+// leaves the picture as it was.
+func drawGraph(ctx context.Context, heap *client.Heap, file, last string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	dot, err := heap.Graph(ctx, "allocations")
+	if err != nil || dot == last {
+		return last, nil
+	}
+	return dot, repl.WriteFile(file, []byte(dot))
 }

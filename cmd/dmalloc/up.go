@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/signal"
 	"strings"
@@ -116,6 +117,23 @@ func (f *upFlags) config(dot string) (cluster.Config, error) {
 		var err error
 		if cfg.Hosts, err = cluster.ReadHostfile(f.hostfile); err != nil {
 			return cfg, exit{exitUsage, err}
+		}
+		if f.data == "" {
+			slots := 0
+			for _, h := range cfg.Hosts {
+				slots += h.Slots
+			}
+			if !f.nodesGiven { // as many as there is room for, up to what a hostfile usually starts
+				cfg.Nodes = min(slots, cluster.DefaultNodes)
+			}
+			if _, err := cluster.Assign(cfg.Hosts, cfg.Nodes); err != nil {
+				return cfg, exit{exitUsage, err}
+			}
+		}
+	}
+	if f.http != "" {
+		if _, _, err := net.SplitHostPort(f.http); err != nil {
+			return cfg, usage("--http %s is not HOST:PORT, such as 127.0.0.1:8000", f.http)
 		}
 	}
 	if dot != "" {
