@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -141,8 +142,22 @@ func (p *person) types(keys string) {
 // leaves waits for the end of the shell and returns its status.
 func (p *person) leaves() int {
 	p.t.Helper()
-	for s := range p.shown {
-		p.seen += s
+	quit, end := time.After(30*time.Second), time.After(40*time.Second)
+	for open := true; open; {
+		var s string
+		select {
+		case s, open = <-p.shown:
+			p.seen += s
+		case <-quit:
+			_ = p.cmd.Process.Signal(syscall.SIGQUIT) // its goroutines tell why it stays
+		case <-end:
+			open = false
+		}
+	}
+	select {
+	case <-quit:
+		p.t.Fatalf("the shell did not leave; shown: %q", p.seen[p.from:])
+	default:
 	}
 	_ = p.cmd.Wait()
 	return p.cmd.ProcessState.ExitCode()
