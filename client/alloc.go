@@ -151,7 +151,7 @@ func (h *Heap) setRoom(c message.CompanyID, bytes uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	r := h.rooms[c]
-	r.bytes, r.checked = bytes, true
+	r.bytes = bytes
 	h.rooms[c] = r
 }
 

@@ -68,9 +68,8 @@ type leader struct {
 
 // room is what is believed of a company's free budget.
 type room struct {
-	bytes   uint64
-	avoid   time.Time // until then it is asked last: it had no majority
-	checked bool
+	bytes uint64
+	avoid time.Time // until then it is asked last: it had no majority
 }
 
 // New makes a Heap over a carrier.

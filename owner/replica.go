@@ -105,9 +105,6 @@ func (r *Replica) enqueue(q *queue, m *message.Message, reply func(*message.Mess
 	}
 }
 
-// Local reads what this owner has applied, without asking the others.
-func (r *Replica) Local(m *message.Message) *message.Message { return r.machine.read(m) }
-
 // notLeader names the one to ask.
 func (r *Replica) notLeader(m *message.Message, l *leadership) *message.Message {
 	a := m.Answer(message.NotLeader, fmt.Sprintf("company %s has no leader", r.ID))
