@@ -22,18 +22,21 @@ const (
 	Unavailable // no majority now
 	Timeout
 	Unsupported
-	NotLeader // go to Final, or ask another owner
-	Stale     // the sender's directory is older than Epoch: fetch it again
-	Retry     // the outcome is unknown here: send the same seq again
-	TooOld    // the seq lies below the client's own low
-	Elsewhere // the address is backed by the Blocks in the answer
-	Leased    // a foreign lease forbids it
-	Busy      // a bounded queue was full, nothing was done
-	Internal  // a defect of dmalloc
-	Corrupt   // kept files were altered
-	Canceled  // the caller gave up
-	Aborted   // the transaction was aborted before
-	Forbidden // the caller may not do this
+	NotLeader  // go to Final, or ask another owner
+	Stale      // the sender's directory is older than Epoch: fetch it again
+	Retry      // the outcome is unknown here: send the same seq again
+	TooOld     // the seq lies below the client's own low
+	Elsewhere  // the address is backed by the Blocks in the answer
+	Leased     // a foreign lease forbids it
+	Busy       // a bounded queue was full, nothing was done
+	Internal   // a defect of dmalloc
+	Corrupt    // kept files were altered
+	Canceled   // the caller gave up
+	Aborted    // the transaction was aborted before
+	Forbidden  // the caller may not do this
+	NotWritten // nothing was written to the register, or nothing of it is here
+	NoSuchJob  // no module of jobs has this name
+	JobFailed  // the job itself failed, and nothing else did
 
 	codeEnd
 )
@@ -66,6 +69,9 @@ var codes = [...]struct {
 	Canceled:        {"canceled", 499},
 	Aborted:         {"aborted", http.StatusConflict},
 	Forbidden:       {"forbidden", http.StatusForbidden},
+	NotWritten:      {"not_written", http.StatusNotFound},
+	NoSuchJob:       {"no_such_job", http.StatusNotFound},
+	JobFailed:       {"job_failed", http.StatusUnprocessableEntity},
 }
 
 // String is the code's word, as JSON answers carry it.

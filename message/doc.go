@@ -72,7 +72,26 @@
 //	DROP     to the others: gives a part back
 //	FINISH   to the home: every part is released, the addresses may be used again
 //
-// # 6. Codes
+// # 6. Registers
+//
+// A register is named by its space (company) and its number (address). Its tag travels in value (ts) and
+// txn (writer, op). Term is the epoch of the configuration by which the sender chose its replicas, final
+// the node that answers, index that node's incarnation as the sender believes it.
+//
+//	REGTAG     the replica's tag
+//	REGGET     tag and, in data, the value, if it has at most Size bytes; the answer's size is the value's
+//	REGPUT     data under a tag: stored where the tag is larger than the replica's, acknowledged either way
+//	REGCONF    data is a configuration (Registers, JSON): the replica takes it if it is newer than its own;
+//	           the answer carries the one that it has
+//	REGLIST    the replica's registers from (company, address) on, at most Value, as JSON
+//	REGDIGEST  one sum of tags a shard, 8 bytes little endian each
+//
+// A replica answers REGTAG, REGGET and REGPUT only if term is its own epoch and index its own incarnation.
+// Otherwise it answers Stale, with its own configuration in data where that is newer: the asker starts
+// anew with it, under the same tag if it had chosen one; a replica that is behind is told by REGCONF.
+// It acknowledges, and shows, only what is on its disk.
+//
+// # 7. Codes
 //
 // A Code is a number that never changes its meaning. One table gives its word, its HTTP status and
 // whether it is the answer of the end or tells the client to go elsewhere.

@@ -226,8 +226,10 @@ type Settings struct {
 	Election  int    `json:"election_ticks"`     // election timeout
 	Heartbeat int    `json:"heartbeat_ticks"`    // heartbeat interval
 	Topology  []Edge `json:"topology,omitempty"` // direct links; none means everybody reaches everybody
-	LogShards int    `json:"log_shards"`         // engine settings that can never change
-	Executors int    `json:"executors"`
+	// RegisterReplicas is how many replicas a register has; 0, in settings of an older cluster, is 3.
+	RegisterReplicas int `json:"register_replicas,omitempty"`
+	LogShards        int `json:"log_shards"` // engine settings that can never change
+	Executors        int `json:"executors"`
 }
 
 // Edge is a direct link between two nodes.
@@ -275,6 +277,13 @@ type Node struct {
 	Incarnation uint64 `json:"incarnation"`
 }
 
+// Job is a module of jobs, as the directory knows it. Its bytes lie in registers of JobSpace.
+type Job struct {
+	Name   string `json:"name"`
+	Size   uint64 `json:"size"`   // bytes
+	SHA256 string `json:"sha256"` // of the bytes, hexadecimal
+}
+
 // Move names a replica that takes the place of its node's other one.
 type Move struct {
 	Company CompanyID `json:"company"`
@@ -286,8 +295,10 @@ type Move struct {
 type Directory struct {
 	Epoch     uint64    `json:"epoch"`
 	Settings  Settings  `json:"settings"`
-	Nodes     []Node    `json:"nodes"`     // by id
-	Companies []Company `json:"companies"` // by id; the first is the directory itself
+	Nodes     []Node    `json:"nodes"`          // by id
+	Companies []Company `json:"companies"`      // by id; the first is the directory itself
+	Registers Registers `json:"registers"`      // who keeps the registers
+	Jobs      []Job     `json:"jobs,omitempty"` // modules of jobs, by name
 }
 
 // Company finds a company, nil if there is none.
@@ -315,6 +326,8 @@ func (d *Directory) Clone() *Directory {
 		e.Companies[i].Owners = append([]Owner(nil), e.Companies[i].Owners...)
 	}
 	e.Settings.Topology = append([]Edge(nil), d.Settings.Topology...)
+	e.Registers = d.Registers.Clone()
+	e.Jobs = append([]Job(nil), d.Jobs...)
 	return &e
 }
 

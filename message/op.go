@@ -55,6 +55,20 @@ const (
 	REPLACE   // directory: a joining replica, a Move in Data, votes now
 	RETIRE    // directory: the node in Data lost its disk and comes back under the incarnation there
 
+	REGTAG // section 6
+	REGGET
+	REGPUT
+	REGCONF
+	REGLIST
+	REGDIGEST
+	REGCHANGE // directory: the registers' members shall be those in Data
+	REGDONE   // directory: the change to epoch Value is done
+	GOSSIP    // one packet of the failure detector; its answer says nothing
+	JOB       // do a job, described in Data, where most of its bytes are
+	JOBRUN    // do it here
+	JOBADD    // directory: a module of jobs, described in Data
+	JOBDROP   // directory: the module named in Data is no more
+
 	opEnd
 )
 
@@ -68,6 +82,9 @@ var opNames = [...]string{
 	DROP: "DROP", FINISH: "FINISH", TERM: "TERM", CAS: "CAS", ADD: "ADD",
 	DIRECTORY: "DIRECTORY", STATUS: "STATUS", STATS: "STATS", SQL: "SQL", LOG: "LOG",
 	ELECTIONS: "ELECTIONS", BOOT: "BOOT", REPLACE: "REPLACE", RETIRE: "RETIRE",
+	REGTAG: "REGTAG", REGGET: "REGGET", REGPUT: "REGPUT", REGCONF: "REGCONF", REGLIST: "REGLIST", REGDIGEST: "REGDIGEST",
+	REGCHANGE: "REGCHANGE", REGDONE: "REGDONE", GOSSIP: "GOSSIP",
+	JOB: "JOB", JOBRUN: "JOBRUN", JOBADD: "JOBADD", JOBDROP: "JOBDROP",
 }
 
 func (o Op) String() string {
@@ -84,7 +101,7 @@ func (o Op) Valid() bool { return o < opEnd }
 func (o Op) Logged() bool {
 	switch o {
 	case MALLOC, FREE, WRITE, RESERVE, COMMIT, CONFIRM, ABORT, OUTCOME, DROP, FINISH, TERM, CAS, ADD,
-		BOOT, REPLACE, RETIRE:
+		BOOT, REPLACE, RETIRE, REGCHANGE, REGDONE, JOBADD, JOBDROP:
 		return true
 	}
 	return false

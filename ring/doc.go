@@ -5,6 +5,7 @@
 //
 //	Owners   one key at a time, for ever      rendezvous hashing: each node draws a weight for the
 //	                                          key, the R heaviest own it
+//	Replicas a shard of the registers           the same, shard by shard: see Place
 //	Plan     the companies of a new cluster   the circle below, dealt out evenly
 //
 //	          node 0

@@ -12,6 +12,8 @@ import (
 const (
 	// DirectoryOwners is on how many nodes the directory lies: it survives the loss of two.
 	DirectoryOwners = 5
+	// RegisterReplicas is how many replicas a register has where nothing else is asked for.
+	RegisterReplicas = 3
 	// PieceSize is the least memory of the whole cluster that is worth a company of its own.
 	PieceSize = 64 << 10
 	// MaxCapacity is what fits in a window, whose first page is never allocated.
@@ -49,6 +51,13 @@ func Plan(s message.Settings, hosts []string) *message.Directory {
 		if i < len(hosts) {
 			d.Nodes[i].Host = hosts[i]
 		}
+	}
+	if s.RegisterReplicas <= 0 {
+		s.RegisterReplicas = RegisterReplicas
+	}
+	d.Registers = message.Registers{Epoch: 1, Replicas: min(s.RegisterReplicas, nodes), Members: make([]message.Member, nodes)}
+	for i := range d.Registers.Members {
+		d.Registers.Members[i].Node = message.NodeID(i)
 	}
 	around := circle(d.Nodes)
 	d.Companies = append(d.Companies, company(0, around[:min(DirectoryOwners, nodes)]))

@@ -1,0 +1,82 @@
+package ring
+
+import "dmalloc/message"
+
+// Shards is into how many parts the registers are cut, each with replicas of its own. It must never
+// change: kept registers lie where it said. With 1024, twenty nodes differ in load by about a tenth.
+const Shards = 1024
+
+// Shard is the part that a register belongs to.
+func Shard(r message.RegisterID) int {
+	return int(mix(r.Address^uint64(r.Space)*0x9e3779b97f4a7c15) >> (64 - 10))
+}
+
+// Replicas are the members that keep a shard, heaviest first: as Owners, by their nodes. A node's new
+// incarnation takes the place of its old one. No node may be there twice.
+func Replicas(shard int, members []message.Member, r int) []message.Member {
+	nodes := make([]message.NodeID, len(members))
+	at := make(map[message.NodeID]message.Member, len(members))
+	for i, m := range members {
+		nodes[i] = m.Node
+		at[m.Node] = m
+	}
+	owners := Owners(mix(uint64(shard)), nodes, r)
+	replicas := make([]message.Member, len(owners))
+	for i, n := range owners {
+		replicas[i] = at[n]
+	}
+	return replicas
+}
+
+// Placement is where each shard's replicas are in one configuration of the registers. It is made once a
+// configuration and then only read.
+type Placement struct {
+	Epoch  uint64
+	groups [Shards][][]message.Member
+}
+
+// Place works out a configuration.
+func Place(r message.Registers) *Placement {
+	p := &Placement{Epoch: r.Epoch}
+	for s := range p.groups {
+		p.groups[s] = [][]message.Member{Replicas(s, r.Members, r.Replicas)}
+		if len(r.Next) > 0 {
+			next := Replicas(s, r.Next, r.Replicas)
+			if !sameMembers(p.groups[s][0], next) {
+				p.groups[s] = append(p.groups[s], next)
+			}
+		}
+	}
+	return p
+}
+
+// Groups are the replicas of a shard: one group, or, while members change, the old and the new one. An
+// operation needs a quorum of each. The result is not to be changed.
+func (p *Placement) Groups(shard int) [][]message.Member { return p.groups[shard] }
+
+// Holds says whether a member is among the replicas of a shard, in any group.
+func (p *Placement) Holds(shard int, m message.Member) bool {
+	for _, g := range p.groups[shard] {
+		for _, have := range g {
+			if have == m {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Moving says whether the shard's replicas are changing.
+func (p *Placement) Moving(shard int) bool { return len(p.groups[shard]) > 1 }
+
+func sameMembers(a, b []message.Member) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i] != b[i] {
+			return false
+		}
+	}
+	return true
+}
