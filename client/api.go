@@ -35,6 +35,30 @@ type Company struct {
 	Alive       int               `json:"alive"` // owners that answer
 }
 
+// Register is a register as a quorum, or one node, has it.
+type Register struct {
+	Address uint64
+	Value   []byte
+	Tag     message.Tag
+	Rounds  int // that the read took: 1 where the quorum agreed, 2 where it had to be made to
+}
+
+// RegisterEntry is a row of what one node stores.
+type RegisterEntry struct {
+	Address uint64      `json:"addr"`
+	Size    uint64      `json:"size"`
+	Tag     message.Tag `json:"tag"`
+}
+
+// RegisterPlace says who keeps a register.
+type RegisterPlace struct {
+	Address uint64           `json:"addr"`
+	Shard   int              `json:"shard"`
+	Epoch   uint64           `json:"epoch"`
+	Nodes   []message.NodeID `json:"nodes"`
+	Next    []message.NodeID `json:"next,omitempty"` // who will, while members change
+}
+
 // Event is one message of a command, for trace.
 type Event struct {
 	After   time.Duration // since the command began
