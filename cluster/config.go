@@ -25,12 +25,13 @@ const (
 	DefaultElection  = 10 // ticks
 	DefaultHeartbeat = 2  // ticks
 	DefaultLogShards = 1
+	DefaultRegisters = ring.RegisterReplicas
 	DefaultExecutors = 2
 	DefaultAgent     = "ssh"
 )
 
 // DataVersion is the version of the files that a cluster keeps.
-const DataVersion = 1
+const DataVersion = 2
 
 const maxReplicas = 9
 
@@ -39,6 +40,7 @@ const maxReplicas = 9
 type Config struct {
 	Nodes                     int
 	Replicas                  int // owners of a company
+	RegisterReplicas          int // replicas of a register
 	Memory                    uint64
 	Acks                      string // "majority" or "all"
 	Tick, Election, Heartbeat int    // Raft's times: ms, ticks, ticks
@@ -110,6 +112,9 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Replicas < 0 || c.Replicas > maxReplicas {
 		return bad("%d replicas are not possible; ask for 1 to %d", c.Replicas, maxReplicas)
 	}
+	if c.RegisterReplicas < 0 || c.RegisterReplicas > maxReplicas {
+		return bad("%d replicas of a register are not possible; ask for 1 to %d", c.RegisterReplicas, maxReplicas)
+	}
 	if c.Acks != "" && c.Acks != "majority" && c.Acks != "all" {
 		return bad("acks %s is unknown; it is majority or all", message.Quote(c.Acks))
 	}
@@ -140,7 +145,8 @@ func (c *Config) settle(found *kept) (message.Settings, error) {
 	s := message.Settings{Version: DataVersion, Nodes: or(c.Nodes, DefaultNodes), Replicas: or(c.Replicas, DefaultReplicas),
 		Memory: or(c.Memory, DefaultMemory), Acks: or(c.Acks, DefaultAcks), Tick: or(c.Tick, DefaultTick),
 		Election: or(c.Election, DefaultElection), Heartbeat: or(c.Heartbeat, DefaultHeartbeat), Topology: c.Topology,
-		LogShards: or(c.LogShards, DefaultLogShards), Executors: or(c.Executors, DefaultExecutors)}
+		RegisterReplicas: or(c.RegisterReplicas, DefaultRegisters),
+		LogShards:        or(c.LogShards, DefaultLogShards), Executors: or(c.Executors, DefaultExecutors)}
 	s.Companies = ring.Companies(s.Nodes, s.Memory)
 	if s.Election < 5*s.Heartbeat {
 		return s, message.Errorf(message.InvalidArgument, "an election timeout of %d ticks is too short for a heartbeat each %d; give at least %d",
@@ -182,6 +188,8 @@ func (c *Config) agrees(found *kept) error {
 	case c.Replicas != 0 && c.Replicas != s.Replicas:
 		return message.Errorf(message.InvalidArgument, "%s holds a cluster with %d replicas, and %d were asked for; start it with --replicas %d, or give another directory",
 			c.Data, s.Replicas, c.Replicas, s.Replicas)
+	case c.RegisterReplicas != 0 && c.RegisterReplicas != s.RegisterReplicas:
+		return differ("register replicas", s.RegisterReplicas, c.RegisterReplicas)
 	case c.Memory != 0 && c.Memory != s.Memory:
 		return differ("memory", message.FormatSize(s.Memory), message.FormatSize(c.Memory))
 	case c.Acks != "" && c.Acks != s.Acks:

@@ -57,6 +57,14 @@ func operation(op message.Op) string {
 		return "retire"
 	case message.REPLACE:
 		return "replace"
+	case message.REGCHANGE:
+		return "spread registers"
+	case message.REGDONE:
+		return "registers spread"
+	case message.JOBADD:
+		return "add a job"
+	case message.JOBDROP:
+		return "drop a job"
 	}
 	return op.String()
 }
@@ -65,11 +73,19 @@ func refuse(c message.Code, format string, args ...any) company.Result {
 	return company.Result{Code: c, Text: fmt.Sprintf(format, args...)}
 }
 
-// change edits d, a copy, as m asks. All three changes may be repeated without harm.
+// change edits d, a copy, as m asks. Every change may be repeated without harm.
 func change(d *message.Directory, m *message.Message) company.Result {
 	switch m.Op {
 	case message.TERM:
 		return company.Result{}
+	case message.REGCHANGE:
+		return spread(d, m.Data)
+	case message.REGDONE:
+		return spreadDone(d, m.Value)
+	case message.JOBADD:
+		return addJob(d, m.Data)
+	case message.JOBDROP:
+		return dropJob(d, string(m.Data))
 	case message.BOOT, message.RETIRE, message.REPLACE:
 	default:
 		return refuse(message.Unsupported, "the directory does not know %s", m.Op)
@@ -137,6 +153,7 @@ func retire(d *message.Directory, n *message.Node, incarnation uint64) company.R
 			c.Next++
 		}
 	}
+	moveRegisters(d, n)
 	return company.Result{}
 }
 
@@ -262,5 +279,5 @@ func (s *State) Check() error {
 			return message.Errorf(message.Corrupt, "node %s stands at place %d of the directory", n.ID, i)
 		}
 	}
-	return nil
+	return s.checkRegisters()
 }

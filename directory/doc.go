@@ -4,11 +4,16 @@
 //	BOOT    a node starts: its address, and how many times it has started
 //	RETIRE  a node lost its disk: it gets a new incarnation, and a joining replica beside each lost one
 //	REPLACE a joining replica has caught up and votes: the lost one leaves the list
+//	REGCHANGE, REGDONE  the registers' members change; RETIRE begins such a change too
+//	JOBADD, JOBDROP     the names of modules of jobs
 //
 //	D1  The epoch grows with every change and with nothing else.
 //	D2  A replica id is given once in a company.
 //	D3  A boot number that does not grow is refused: its files are an older copy.
 //	D4  A node has at most one voting and one joining replica in a company.
+//
+//	D5  The registers' epoch grows with every change of their members. Next replaces members only by the
+//	    REGDONE of the epoch that began it, so what was copied for another change does not count.
 //
 // It has the shape of package company's state (Apply, Read, Snapshot, Load) but shares none of its rules,
 // which is why it is a package of its own. Next: package owner, which replicates both.

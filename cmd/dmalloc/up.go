@@ -26,6 +26,7 @@ type upFlags struct {
 	nodes    int
 	hostfile string
 	replicas int
+	keepers  int
 	memory   size
 	data     string
 	http     string
@@ -35,11 +36,12 @@ type upFlags struct {
 	debug    bool
 	quiet    bool
 
-	nodesGiven, replicasGiven, memoryGiven bool // zero was not the default, but asked for
+	nodesGiven, replicasGiven, keepersGiven, memoryGiven bool // zero was not the default, but asked for
 }
 
 // given notes which of the flags were on the command line.
 func (f *upFlags) given(cmd *cobra.Command) {
+	f.keepersGiven = cmd.Flags().Changed("register-replicas")
 	f.nodesGiven, f.replicasGiven, f.memoryGiven = cmd.Flags().Changed("nodes"), cmd.Flags().Changed("replicas"), cmd.Flags().Changed("memory")
 }
 
@@ -48,6 +50,7 @@ func (f *upFlags) add(cmd *cobra.Command) {
 	fl.IntVarP(&f.nodes, "nodes", "n", 0, "how many nodes; without it as many as --data was made with, or 20")
 	fl.StringVar(&f.hostfile, "hostfile", "", "where they run, in Open MPI's format; without it on this machine")
 	fl.IntVar(&f.replicas, "replicas", 0, "owners of each company (3)")
+	fl.IntVar(&f.keepers, "register-replicas", 0, "replicas of each register (3). With 2, a register cannot be used while one of its two nodes is down")
 	fl.Var(&f.memory, "memory", "bytes of heap that each node gives (1GiB)")
 	fl.StringVar(&f.data, "data", "", "keep everything in this directory; without it in a temporary one that goes with the cluster")
 	fl.StringVar(&f.http, "http", "", "HOST:PORT of node 0's HTTP; node i listens on PORT+i")
@@ -99,13 +102,16 @@ graph net { 0 -- 1; 1 -- 2 [latency=20ms]; }; messages between others travel alo
 
 // config turns flags into what the launcher needs. What is wrong here is the command line's fault.
 func (f *upFlags) config(dot string) (cluster.Config, error) {
-	cfg := cluster.Config{Nodes: f.nodes, Replicas: f.replicas, Memory: uint64(f.memory), Data: f.data, Port: f.port, HTTP: f.http,
+	cfg := cluster.Config{Nodes: f.nodes, Replicas: f.replicas, RegisterReplicas: f.keepers, Memory: uint64(f.memory), Data: f.data, Port: f.port, HTTP: f.http,
 		Agent: f.agent, RemoteBinary: f.binary, Debug: f.debug}
 	if f.nodesGiven && f.nodes < 1 {
 		return cfg, usage("-n %d: a cluster has at least one node", f.nodes)
 	}
 	if f.replicasGiven && f.replicas < 1 {
 		return cfg, usage("--replicas %d: a company has at least one owner", f.replicas)
+	}
+	if f.keepersGiven && f.keepers < 1 {
+		return cfg, usage("--register-replicas %d: a register has at least one replica", f.keepers)
 	}
 	if f.memoryGiven && f.memory == 0 {
 		return cfg, usage("--memory 0: nodes without memory can hold nothing")
@@ -201,8 +207,19 @@ func startCluster(ctx context.Context, cfg cluster.Config, quiet bool) (_ *runni
 		fmt.Fprintf(os.Stderr, "%d nodes, %d companies of %s with %d owners each, up in %.1f s; HTTP at http://%s; %s\n",
 			len(d.Nodes), len(d.Companies)-1, mib(d.Companies[1].Capacity), len(d.Companies[1].Owners),
 			time.Since(begin).Seconds(), d.Nodes[0].HTTP, kept(cfg))
+		if r := d.Registers.Replicas; cfg.RegisterReplicas != 0 && r < cluster.DefaultRegisters {
+			fmt.Fprintf(os.Stderr, "%s\n", fewReplicas(r))
+		}
 	}
 	return c, nil
+}
+
+// fewReplicas says what registers with so few replicas do not survive.
+func fewReplicas(r int) string {
+	if r == 1 {
+		return "each register has 1 replica: while its node is down it cannot be used, and a lost disk loses it"
+	}
+	return "each register has 2 replicas: a lost disk loses nothing, but while one of its two nodes is down a register can be neither read nor written; 3 survive that"
 }
 
 func kept(cfg cluster.Config) string {
