@@ -75,10 +75,10 @@ func (t *Transport) accept() {
 }
 
 // receive carries an accepted connection from its hello to its end.
-func (t *Transport) receive(nc net.Conn) {
-	h, ok := t.greet(nc)
+func (t *Transport) receive(raw net.Conn) {
+	nc, h, ok := t.greet(raw)
 	if !ok {
-		_ = nc.Close()
+		_ = raw.Close()
 		return
 	}
 	defer t.open.Add(-1)
@@ -94,19 +94,24 @@ func (t *Transport) receive(nc net.Conn) {
 	_ = c.run(t.ctx) // nobody waits for this connection in particular: why it ended is the other side's to know
 }
 
-// greet reads the hello and answers it, within Limits.Hello. Of a stranger nothing is kept but a few bytes.
-func (t *Transport) greet(nc net.Conn) (hello, bool) {
-	defer t.strangers.leave(nc)
+// greet reads the hello and answers it, within Limits.Hello, with TLS after the handshake. Of a stranger nothing
+// is kept but a few bytes, and what the handshake needs.
+func (t *Transport) greet(raw net.Conn) (net.Conn, hello, bool) {
+	defer t.strangers.leave(raw)
 	closed := make(chan struct{})
-	stop := context.AfterFunc(t.ctx, func() { defer close(closed); _ = nc.Close() })
+	stop := context.AfterFunc(t.ctx, func() { defer close(closed); _ = raw.Close() })
 	defer func() {
 		if !stop() {
 			<-closed
 		}
 	}()
-	keep(nc)
-	if err := nc.SetDeadline(time.Now().Add(t.cfg.Limits.Hello)); err != nil {
-		return hello{}, false
+	keep(raw)
+	if err := raw.SetDeadline(time.Now().Add(t.cfg.Limits.Hello)); err != nil {
+		return nil, hello{}, false
+	}
+	nc, ok := t.shake(raw)
+	if !ok {
+		return nil, hello{}, false
 	}
 	h, err := readHello(nc)
 	var why *message.Error
@@ -116,9 +121,11 @@ func (t *Transport) greet(nc net.Conn) (hello, bool) {
 		why = message.Errorf(message.InvalidArgument, "%s; this port is for dmalloc's nodes and clients", bad.Why)
 	case err != nil: // gone, silent, or a refusal: there is nobody to talk to
 		t.count(hellosRefused)
-		return hello{}, false
+		return nil, hello{}, false
 	default:
-		why = t.judge(h)
+		if why = t.judge(h); why == nil {
+			why = t.entitled(nc, h)
+		}
 	}
 	if why == nil && int(t.open.Add(1)) > t.cfg.Limits.Connections {
 		t.open.Add(-1)
@@ -127,7 +134,7 @@ func (t *Transport) greet(nc net.Conn) (hello, bool) {
 	if why != nil {
 		t.count(hellosRefused)
 		refuse(nc, refusalFrame(t.cfg.Self, why))
-		return hello{}, false
+		return nil, hello{}, false
 	}
 	own := hello{from: t.cfg.Self, to: h.from, version: Version, class: h.class, cluster: t.cfg.Cluster, incarnation: t.cfg.Incarnation}
 	_, err = nc.Write(own.frame().append(nil))
@@ -136,17 +143,21 @@ func (t *Transport) greet(nc net.Conn) (hello, bool) {
 	}
 	if err != nil {
 		t.open.Add(-1)
-		return hello{}, false
+		return nil, hello{}, false
 	}
-	return h, true
+	return nc, h, true
 }
 
-// refuse says why and closes. What the stranger had sent is read away first, at most a little: a
-// connection closed over unread bytes is reset, and the reason would be lost.
+// refuse says why.
 func refuse(nc net.Conn, f *frame) {
-	if _, err := nc.Write(f.append(nil)); err != nil {
-		return
+	if _, err := nc.Write(f.append(nil)); err == nil {
+		drain(nc)
 	}
+}
+
+// drain reads away what a stranger had sent, at most a little: a connection closed over unread bytes is reset,
+// and what was said last would be lost.
+func drain(nc net.Conn) {
 	if half, ok := nc.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
 		_, _ = io.CopyN(io.Discard, nc, segmentSize)
 	}

@@ -3,12 +3,37 @@ package transport
 import (
 	"testing"
 
+	"dmalloc/certs"
 	"dmalloc/message"
 )
 
-func BenchmarkCall(b *testing.B) {
-	w := newNetwork(b, 1, nil, nil)
-	c := w.client(b, 0)
+// both runs a benchmark without TLS and with it. change is for the nodes, and with for clients.
+func both(b *testing.B, nodes int, run func(b *testing.B, change func(*Config), with *TLS)) {
+	b.Run("plain", func(b *testing.B) { run(b, func(*Config) {}, nil) })
+	b.Run("TLS", func(b *testing.B) {
+		dir := made(b, nodes)
+		run(b, secured(b, dir), as(b, dir, certs.Client))
+	})
+}
+
+// BenchmarkDial is a connection from its first packet to its hello.
+func BenchmarkDial(b *testing.B) {
+	both(b, 1, func(b *testing.B, change func(*Config), with *TLS) {
+		w := newNetwork(b, 1, nil, change)
+		c := w.dialler(b, message.NoNode, with)
+		for b.Loop() {
+			if _, err := c.Identify(b.Context(), w.peers[0].Address); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+func BenchmarkCall(b *testing.B) { both(b, 1, benchmarkCall) }
+
+func benchmarkCall(b *testing.B, change func(*Config), with *TLS) {
+	w := newNetwork(b, 1, nil, change)
+	c := w.dialler(b, message.NoNode, with)
 	ctx := b.Context()
 	m := request(1, "16 bytes of data")
 	b.ReportAllocs()
@@ -19,13 +44,17 @@ func BenchmarkCall(b *testing.B) {
 	}
 }
 
-func BenchmarkInFlight256(b *testing.B) { benchmarkInFlight(b, 16) }
+func BenchmarkInFlight256(b *testing.B) { inFlight(b, 16) }
 
-func BenchmarkInFlight256Of4KiB(b *testing.B) { benchmarkInFlight(b, 4096) }
+func BenchmarkInFlight256Of4KiB(b *testing.B) { inFlight(b, 4096) }
 
-func benchmarkInFlight(b *testing.B, size int) {
-	w := newNetwork(b, 1, nil, nil)
-	c := w.client(b, 0)
+func inFlight(b *testing.B, size int) {
+	both(b, 1, func(b *testing.B, change func(*Config), with *TLS) { benchmarkInFlight(b, size, change, with) })
+}
+
+func benchmarkInFlight(b *testing.B, size int, change func(*Config), with *TLS) {
+	w := newNetwork(b, 1, nil, change)
+	c := w.dialler(b, message.NoNode, with)
 	tokens := make(chan struct{}, 256)
 	m := request(1, string(make([]byte, size)))
 	b.SetBytes(int64(size))
@@ -45,10 +74,13 @@ func benchmarkInFlight(b *testing.B, size int) {
 	}
 }
 
-func BenchmarkRaft64KiB(b *testing.B) {
+func BenchmarkRaft64KiB(b *testing.B) { both(b, 2, benchmarkRaft) }
+
+func benchmarkRaft(b *testing.B, change func(*Config), _ *TLS) {
 	const size = 64 << 10
 	tokens := make(chan struct{}, 64)
 	w := newNetwork(b, 2, nil, func(c *Config) {
+		change(c)
 		c.Raft = func(message.NodeID, uint64, []byte) { <-tokens }
 	})
 	payload := make([]byte, size)

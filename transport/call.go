@@ -118,7 +118,9 @@ func (t *Transport) ask(f *frame, m *message.Message, w waiter, ours bool) (uint
 		t.count(requestsRefused)
 		return 0, unsent(f.dst, message.Busy, "%d bytes wait to be sent to it; wait for answers before you send more", q.most)
 	}
-	return 0, unsent(f.dst, message.Unavailable, "the connection was just lost")
+	e = unsent(f.dst, message.Unavailable, "the connection was just lost")
+	e.Err = l.outlets[classMessage].failure()
+	return 0, e
 }
 
 // SendRaft queues a Raft batch, which then belongs to the transport, for a node's incarnation. An error

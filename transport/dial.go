@@ -116,6 +116,13 @@ func (o *outlet) tell(q *queue, why error) {
 	})
 }
 
+// failure is why the last connection ended, nil if none has.
+func (o *outlet) failure() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.why
+}
+
 // reset forgets past failures, for there is news of the node; hang up, too, if it has moved.
 func (o *outlet) reset(moved bool) {
 	o.mu.Lock()
@@ -126,29 +133,33 @@ func (o *outlet) reset(moved bool) {
 	}
 }
 
-// dial connects and exchanges hellos.
+// dial connects, with TLS shakes hands, and exchanges hellos.
 func (t *Transport) dial(ctx context.Context, address string, h hello) (net.Conn, hello, error) {
 	ctx, cancel := context.WithTimeout(ctx, t.cfg.Limits.Dial)
 	defer cancel()
-	nc, err := t.cfg.Dial(ctx, address)
+	raw, err := t.cfg.Dial(ctx, address)
 	if err != nil {
 		return nil, hello{}, err
 	}
-	keep(nc)
+	keep(raw)
 	// The deadline ends a silent handshake, and so does the end of ctx.
-	_ = nc.SetDeadline(time.Now().Add(t.cfg.Limits.Hello))
+	_ = raw.SetDeadline(time.Now().Add(t.cfg.Limits.Hello))
 	closed := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() { defer close(closed); _ = nc.Close() })
-	got, err := t.introduce(nc, h)
+	stop := context.AfterFunc(ctx, func() { defer close(closed); _ = raw.Close() })
+	var got hello
+	nc, err := t.wrap(raw, address)
+	if err == nil {
+		got, err = t.introduce(nc, h)
+	}
 	if !stop() {
 		<-closed
 		err = errors.Join(err, context.Cause(ctx))
 	}
 	if err == nil {
-		err = nc.SetDeadline(time.Time{})
+		err = raw.SetDeadline(time.Time{})
 	}
 	if err != nil {
-		_ = nc.Close()
+		_ = raw.Close()
 		return nil, hello{}, err
 	}
 	return nc, got, nil
@@ -160,7 +171,10 @@ func (t *Transport) introduce(nc net.Conn, h hello) (hello, error) {
 	}
 	got, err := readHello(nc)
 	if err != nil {
-		return hello{}, fmt.Errorf("read the hello: %w", err)
+		return hello{}, fmt.Errorf("read the hello: %w", rejected(err))
+	}
+	if err := t.genuine(nc, got); err != nil {
+		return hello{}, err
 	}
 	if h.to != message.NoNode && got.from != h.to {
 		return hello{}, message.Errorf(message.NoSuchNode, "node %s listens there, not node %s", got.from, h.to)
@@ -185,13 +199,18 @@ type Greeting struct {
 	Incarnation uint64
 }
 
-// Identify asks who listens at an address.
+// Identify asks who listens at an address, without TLS.
 func Identify(ctx context.Context, address string) (Greeting, error) {
 	t, err := New(Config{Self: message.NoNode})
 	if err != nil {
 		return Greeting{}, err
 	}
 	defer t.Close()
+	return t.Identify(ctx, address)
+}
+
+// Identify asks who listens at an address, as a client, with TLS if the Transport has it. It ends with ctx, not with Close.
+func (t *Transport) Identify(ctx context.Context, address string) (Greeting, error) {
 	nc, h, err := t.dial(ctx, address, hello{from: message.NoNode, to: message.NoNode, version: Version})
 	if err != nil {
 		return Greeting{}, &message.Error{Op: "transport.Identify", Code: message.Unavailable, Text: "no node answers at " + address, Err: err}

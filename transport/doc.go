@@ -21,6 +21,9 @@
 //	…    payload: an encoded message, a Raft batch, …
 //	u32  for each hop, the node that relayed it, in order
 //
+// With Config.TLS all of this is inside TLS 1.3, in which both sides show a certificate; without, there is none
+// and it costs nothing. Either side tells the other in words if only one of them has it.
+//
 // The first frame in each direction is a hello of one fixed length: "DMAL", version, class, cluster,
 // incarnation. Who does not fit gets one refuse frame with the reason. Payloads of raft and chunk begin
 // with the incarnation that they are for and that of their sender.
@@ -40,10 +43,15 @@
 //	T6  The source of a frame is the node that the connection belongs to, or its last relay is. Raft's frames
 //	    for or from another incarnation are dropped and counted.
 //	T7  Close waits for every goroutine: one that accepts, and two a connection.
+//	T8  With TLS no frame is read before both certificates are verified, and a hello claims no more than its
+//	    certificate: a node's is for that node and for clients, a client's for clients. Handshakes are under way
+//	    as part of T3: each in its connection's goroutine, under the deadline, as many as there may be strangers.
 //
 // Relaying: with a topology, frames go along a shortest path (route.go, pure), ties to the lower node. A node passes on
 // what is for another and puts its own id behind it. Relays keep nothing of what nodes send; a client's
 // request they send under an id of their own, so that its answer comes back to them.
+//
+// What a relay passes on is as true as the relay: T8 binds the sender of a frame to its connection, T6 goes no further.
 //
 // Faults hold for frames that this node sends to a neighbour; the other direction is the neighbour's.
 //

@@ -53,6 +53,9 @@ func readHello(nc net.Conn) (hello, error) {
 		return hello{}, err
 	}
 	n := binary.LittleEndian.Uint32(head[:])
+	if likeTLS(head[:]) {
+		return hello{}, malformed("this is not dmalloc's protocol but TLS, which this side was not given certificates for")
+	}
 	if n < headSize || n > maxRefusal {
 		return hello{}, malformed("this is not dmalloc's protocol")
 	}

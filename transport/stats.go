@@ -30,6 +30,7 @@ const (
 	dialsFailed       // and failed
 	connectionsOpened // in both directions, after the hello
 	connectionsClosed
+	handshakesFailed // of TLS, by strangers
 
 	counters
 )
@@ -41,6 +42,7 @@ var counterNames = [counters]string{
 	malformedFrames: "frames_malformed", hellosRefused: "hellos_refused", strangersDropped: "strangers_dropped",
 	slowClosed: "connections_slow_closed", acceptErrors: "accept_errors", dials: "dials", dialsFailed: "dials_failed",
 	connectionsOpened: "connections_opened", connectionsClosed: "connections_closed",
+	handshakesFailed: "tls_handshakes_failed",
 }
 
 type tally [counters]atomic.Uint64

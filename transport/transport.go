@@ -31,6 +31,7 @@ type Config struct {
 	Chunk func(from message.NodeID, fromIncarnation uint64, payload []byte) bool
 	// Dial makes a connection; nil means TCP.
 	Dial   func(ctx context.Context, address string) (net.Conn, error)
+	TLS    *TLS // for all connections, in both directions; nil: none
 	Limits Limits
 }
 
@@ -40,9 +41,9 @@ type Limits struct {
 	Raft        int           // bytes waiting on one for Raft or snapshots: 64 MiB; beyond: dropped, Busy
 	Pending     int           // requests under way: 65536; beyond: Busy
 	Relayed     int           // requests of one client passed on: 4096; beyond: Busy
-	Strangers   int           // connections before their hello: 256; beyond: the oldest is closed
+	Strangers   int           // connections before their hello, handshakes of TLS too: 256; beyond: the oldest is closed
 	Connections int           // accepted connections after it: 4096; beyond: refused
-	Hello       time.Duration // for the hello: 3 s
+	Hello       time.Duration // for the hello, handshake included: 3 s
 	Dial        time.Duration // for connecting, hello included: 3 s
 	Stall       time.Duration // for the other side to read 1 MiB: 10 s; beyond: closed
 }
@@ -108,6 +109,9 @@ func New(cfg Config) (*Transport, error) {
 	}
 	if cfg.Listener != nil && cfg.Self == message.NoNode {
 		return nil, message.Errorf(message.InvalidArgument, "a client cannot listen: give it a node id or no listener")
+	}
+	if err := cfg.TLS.check(cfg.Listener != nil); err != nil {
+		return nil, err
 	}
 	cfg.Limits = cfg.Limits.withDefaults()
 	if cfg.Dial == nil {

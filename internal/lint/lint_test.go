@@ -87,6 +87,7 @@ func TestRulesFire(t *testing.T) {
 		{"heavy", "node/x.go", "package node\nimport _ \"github.com/olekukonko/tablewriter/tw\"\n", "repl"},
 		{"heavy", "node/x.go", "package node\nimport _ \"github.com/emicklei/dot\"\n", "dotgen"},
 		{"heavy", "node/x.go", "package node\nimport _ \"github.com/hashicorp/memberlist\"\n", "member"},
+		{"heavy", "node/x.go", "package node\nimport _ \"github.com/tetratelabs/wazero\"\n", "job"},
 		{"heavy", "node/x.go", "package node\nimport _ \"github.com/spf13/cobra\"\n", "cmd/dmalloc"},
 		{"comment", "client/client.go", "// Package client is not in doc.go.\npackage client\n", "client: no package comment in doc.go"},
 		{"comment", "client/doc.go", "// Something else.\npackage client\n", "client: no package comment"},

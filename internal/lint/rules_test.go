@@ -17,8 +17,8 @@ var lines = [][]string{
 	{"block", "page", "lease", "register", "ring", "election"},
 	{"company", "dotgen"},
 	{"directory"}, // has the shape of a company
-	{"transport", "internal/quiet"},
-	{"client", "member", "owner", "pagetable", "store", "mapped"},
+	{"transport", "certs", "internal/quiet"},
+	{"client", "member", "owner", "quorum", "pagetable", "store", "mapped"},
 	{"bench", "drill", "job", "vm"},
 	{"cluster"},
 	{"repl", "web"},
@@ -38,6 +38,7 @@ var heavy = []struct{ prefix, room string }{
 	{"github.com/olekukonko/tablewriter", "repl"},
 	{"github.com/emicklei/dot", "dotgen"},
 	{"github.com/hashicorp/memberlist", "member"},
+	{"github.com/tetratelabs/wazero", "job"},
 	{"github.com/spf13/cobra", "cmd/dmalloc"},
 }
 
