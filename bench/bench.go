@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"dmalloc/client"
 	"dmalloc/message"
 )
 
@@ -19,13 +20,20 @@ type Heap interface {
 	Free(ctx context.Context, a message.Addr) error
 	ReadAt(ctx context.Context, p []byte, a message.Addr) error
 	WriteAt(ctx context.Context, p []byte, a message.Addr) (uint64, error)
+	ReadRegister(ctx context.Context, address uint64) (client.Register, error)
+	WriteRegister(ctx context.Context, address uint64, value []byte) (message.Tag, error)
 }
 
 // Mix says how many parts of the operations are of which kind.
 type Mix map[string]int
 
-// Kinds of operations, in the order of reports. "pair" is a malloc and the free of what it gave.
-var Kinds = []string{"malloc", "free", "write", "read", "pair"}
+// Kinds of operations, in the order of reports. "pair" is a malloc and the free of what it gave; "regwrite"
+// and "regread" are about registers.
+var Kinds = []string{"malloc", "free", "write", "read", "pair", "regwrite", "regread"}
+
+// FirstRegister is the first of the registers that measurements write. Registers cannot be deleted, so
+// each measurement takes the same ones.
+const FirstRegister = 1 << 63
 
 // ParseMix reads "write=70,read=30".
 func ParseMix(s string) (Mix, error) {
@@ -132,6 +140,11 @@ func Run(ctx context.Context, cfg Config) (Report, error) {
 			shared = append(shared, a.Address)
 		}
 	}
+	if cfg.Mix["regread"] > 0 {
+		if err := fillRegisters(ctx, cfg); err != nil {
+			return Report{}, err
+		}
+	}
 	workers := make([]*worker, cfg.Clients)
 	for i := range workers {
 		workers[i] = &worker{heap: cfg.Heaps[i%len(cfg.Heaps)], rng: rand.New(rand.NewPCG(1, uint64(i))), cfg: &cfg, shared: shared,
@@ -209,6 +222,12 @@ func (w *worker) do(ctx context.Context, kind string) error {
 		return err
 	case "read":
 		return w.heap.ReadAt(ctx, w.buf, w.shared[w.rng.IntN(len(w.shared))])
+	case "regwrite":
+		_, err := w.heap.WriteRegister(ctx, w.register(), w.buf)
+		return err
+	case "regread":
+		_, err := w.heap.ReadRegister(ctx, w.register())
+		return err
 	case "free":
 		last := len(w.own) - 1
 		a := w.own[last]
@@ -245,7 +264,7 @@ func report(cfg Config, workers []*worker, length time.Duration) Report {
 			continue
 		}
 		moved := 0
-		if kind == "write" || kind == "read" {
+		if kind != "malloc" && kind != "free" && kind != "pair" {
 			moved = len(took) * int(cfg.Size)
 		}
 		r.Rows = append(r.Rows, Sum(kind, took, bad, moved, length))

@@ -11,10 +11,12 @@ import (
 	"dmalloc/message"
 )
 
-// Killer ends and starts nodes; a launcher is one.
+// Killer ends, freezes and starts nodes; a launcher is one.
 type Killer interface {
 	Kill(ctx context.Context, id message.NodeID) error
 	Revive(ctx context.Context, id message.NodeID, wipe bool, progress func(string)) error
+	Pause(ctx context.Context, id message.NodeID) error
+	Resume(ctx context.Context, id message.NodeID) error
 }
 
 // Failover kills the node that leads the company of one allocation, again and again, and measures the

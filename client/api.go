@@ -18,6 +18,10 @@ type Node struct {
 	Leads   []message.CompanyID `json:"leads"`
 	Owns    []message.CompanyID `json:"owns"`
 	Boot    uint64              `json:"boot"`
+	// Detector is what the nodes' failure detectors say of it: alive, suspect, dead or unknown, as most of
+	// those do that answer; empty if none does. DetectorMS is for how long.
+	Detector   string `json:"detector"`
+	DetectorMS int64  `json:"detector_ms"`
 }
 
 // Company is what is known of a company: the directory's row and what its owners say.

@@ -27,6 +27,10 @@ type Config struct {
 	Directory *message.Directory // what is known at the start
 	// States asks whoever started the nodes what became of their processes; nil if nobody can be asked.
 	States func(ctx context.Context) ([]Node, error)
+	// Doubt says that a node is believed dead or frozen: of a register's replicas it is asked last. May be nil.
+	Doubt func(node message.NodeID) bool
+	// Near has reads go to the home node first where it is an owner, whoever leads.
+	Near bool
 	// Attempt is how long an owner may give no sign of life before the next one is asked; 0 means 120 ms.
 	Attempt time.Duration
 	// Window bounds the pieces of one large transfer that are under way; 0 means 8.
@@ -59,6 +63,7 @@ type Heap struct {
 	notice  func(string)
 
 	seqs sequence
+	regs *quorums
 }
 
 type leader struct {
@@ -78,6 +83,10 @@ func New(cfg Config) (*Heap, error) {
 	if _, err := rand.Read(h.id[:]); err != nil {
 		return nil, fmt.Errorf("draw a client id: %w", err)
 	}
+	h.regs = &quorums{doubt: map[message.NodeID]time.Time{}}
+	if _, err := rand.Read(h.regs.writer[:]); err != nil {
+		return nil, fmt.Errorf("draw a writer id: %w", err)
+	}
 	h.seqs.reset()
 	h.setDirectory(cfg.Directory)
 	return h, nil
@@ -89,7 +98,7 @@ func (h *Heap) Idempotent(id message.ClientID) *Heap {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	k := &Heap{cfg: h.cfg, id: id, dir: h.dir, leaders: map[message.CompanyID]leader{}, rooms: map[message.CompanyID]room{},
-		spanTxn: map[message.Addr]message.Txn{}, notice: h.notice, trace: h.trace}
+		spanTxn: map[message.Addr]message.Txn{}, notice: h.notice, trace: h.trace, regs: h.regs}
 	for c, l := range h.leaders {
 		k.leaders[c] = l
 	}
@@ -144,6 +153,7 @@ func (h *Heap) setDirectory(d *message.Directory) {
 		h.setRooms(d)
 	}
 	h.mu.Unlock()
+	h.learnRegisters(d.Registers)
 	if newer {
 		h.cfg.Carrier.SetDirectory(d)
 	}

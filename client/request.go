@@ -20,6 +20,7 @@ type request struct {
 	begin   time.Time
 	trace   func(Event)
 
+	near    bool                    // the home node is asked first
 	silent  map[message.NodeID]bool // owners that gave no sign of life, last time they were asked
 	sent    bool                    // an attempt left and was not answered definitely: the outcome may be unknown
 	alive   bool                    // somebody works on it
@@ -62,6 +63,10 @@ func (r result) answer() (*message.Message, error) { return r.m, r.err }
 func (h *Heap) run(ctx context.Context, company message.CompanyID, m *message.Message) result {
 	r := &request{h: h, company: company, m: m, begin: time.Now(), trace: h.tracer(), silent: map[message.NodeID]bool{}}
 	m.Company = company
+	if h.cfg.Near && m.Op == message.READ {
+		d := h.directory()
+		r.near = d.Company(company) != nil && h.owns(d, company)
+	}
 	if r.trace != nil {
 		m.Flags |= message.Traced
 	}
@@ -101,6 +106,9 @@ func (r *request) candidates() []message.NodeID {
 			seen[n] = true
 			nodes = append(nodes, n)
 		}
+	}
+	if r.near {
+		add(h.cfg.Home)
 	}
 	if l, ok := h.leaders[r.company]; ok {
 		add(l.node)
@@ -171,7 +179,9 @@ func (r *request) ask(ctx context.Context, to message.NodeID) (*message.Message,
 		}
 		return nil, message.NoNode
 	}
-	r.h.learnLeader(r.company, to, a.Term)
+	if !r.near { // an owner that reads need not lead
+		r.h.learnLeader(r.company, to, a.Term)
+	}
 	return a, message.NoNode
 }
 

@@ -63,6 +63,11 @@ func (h *Heap) Nodes(ctx context.Context) ([]Node, error) {
 	said := h.statuses(ctx)
 	d := h.directory()
 	nodes := make([]Node, len(d.Nodes))
+	defer func() {
+		for i := range nodes {
+			nodes[i].Detector, nodes[i].DetectorMS = believed(nodes[i].ID, said)
+		}
+	}()
 	for i, n := range d.Nodes {
 		out := Node{ID: n.ID, State: "dead", Address: n.Address, HTTP: n.HTTP, Host: n.Host, Boot: n.Boot, Leads: []message.CompanyID{}, Owns: []message.CompanyID{}}
 		if len(processes) == 0 {
@@ -100,8 +105,29 @@ func (h *Heap) Nodes(ctx context.Context) ([]Node, error) {
 	return nodes, ctx.Err()
 }
 
+// believed is what most of the answering nodes' failure detectors say of a node, and the longest time for
+// which one of them has said so.
+func believed(id message.NodeID, said map[message.NodeID]message.NodeStatus) (state string, forMS int64) {
+	votes, longest := map[string]int{}, map[string]int64{}
+	for from, s := range said {
+		for _, b := range s.Detector {
+			if b.Node == id && (from != id || len(said) == 1) {
+				votes[b.State]++
+				longest[b.State] = max(longest[b.State], b.ForMS)
+			}
+		}
+	}
+	for s, n := range votes {
+		if n > votes[state] || n == votes[state] && s > state {
+			state = s
+		}
+	}
+	return state, longest[state]
+}
+
 // Companies says who owns and leads each company, and how full it is.
 func (h *Heap) Companies(ctx context.Context) ([]Company, error) {
+	h.refresh(ctx) // replicas that were replaced have other ids than those of an older directory
 	said := h.statuses(ctx)
 	d := h.directory()
 	out := make([]Company, len(d.Companies))
@@ -249,6 +275,11 @@ func (h *Heap) owns(d *message.Directory, c message.CompanyID) bool {
 // Stats asks every node for its counters and latencies.
 func (h *Heap) Stats(ctx context.Context) ([]message.NodeStats, error) {
 	var all []message.NodeStats
+	if one, two := h.regs.one.Swap(0), h.regs.two.Swap(0); one+two > 0 { // reads that no node has heard of
+		m := message.New(message.STATS)
+		m.Seq, m.Low = one, two
+		_, _ = h.call(ctx, h.directory().Nodes[int(h.startNode())%len(h.directory().Nodes)].ID, m, statusWait)
+	}
 	h.everyone(ctx, message.STATS, func(_ message.NodeID, a *message.Message) {
 		var s message.NodeStats
 		if json.Unmarshal(a.Data, &s) == nil {

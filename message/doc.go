@@ -89,7 +89,11 @@
 // A replica answers REGTAG, REGGET and REGPUT only if term is its own epoch and index its own incarnation.
 // Otherwise it answers Stale, with its own configuration in data where that is newer: the asker starts
 // anew with it, under the same tag if it had chosen one; a replica that is behind is told by REGCONF.
+// In REGGET and STATS seq and low carry how many reads the client ended in one round and in two since it
+// last said so; the node counts them. With term 0 REGGET shows what is there, which no quorum may use.
 // It acknowledges, and shows, only what is on its disk.
+//
+// JOB and JOBRUN carry a JobRequest in data and, in value, how many milliseconds the asker waits.
 //
 // # 7. Codes
 //

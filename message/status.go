@@ -33,6 +33,16 @@ type NodeStatus struct {
 	CaughtUp    bool            `json:"caught_up"`
 	Control     string          `json:"control,omitempty"` // where the launcher takes kill, revive, pause, resume
 	Replicas    []ReplicaStatus `json:"replicas"`
+	// Detector is what the failure detector of this node believes of the others.
+	Detector []Belief `json:"detector,omitempty"`
+	Jobs     int      `json:"jobs,omitempty"` // that run here
+}
+
+// Belief is what a node's failure detector says of another node, and for how long.
+type Belief struct {
+	Node  NodeID `json:"node"`
+	State string `json:"state"` // alive, suspect, dead, unknown
+	ForMS int64  `json:"for_ms"`
 }
 
 // Tenure is one leadership of a company as a node saw it.

@@ -14,18 +14,27 @@ import (
 // handler does one op. It must not wait: what takes long goes to another goroutine, which replies.
 type handler func(n *Node, m *message.Message, reply func(*message.Message))
 
-// handlers is the table of what a node answers. An op without a row is refused.
-var handlers = map[message.Op]handler{
-	message.MALLOC: logged, message.FREE: logged, message.WRITE: logged, message.CAS: logged, message.ADD: logged,
-	message.RESERVE: logged, message.COMMIT: logged, message.CONFIRM: logged, message.ABORT: logged,
-	message.OUTCOME: logged, message.DROP: logged, message.FINISH: logged,
-	message.BOOT: directoryLogged, message.RETIRE: directoryLogged, message.REPLACE: directoryLogged,
-	message.READ: read, message.DUMP: read, message.TABLE: read,
-	message.TEST: test, message.NONE: test,
-	message.DIRECTORY: answerDirectory, message.STATUS: answerStatus, message.STATS: answerStats,
-	message.ELECTIONS: answerElections, message.WHOISLEADER: whoIsLeader, message.LEADER: moveLeader,
-	message.SQL: answerSQL, message.LOG: answerLog,
-	message.DIE: toLauncher, message.REVIVE: toLauncher, message.PAUSE: toLauncher, message.RESUME: toLauncher,
+// handlers is the table of what a node answers. An op without a row is refused. It is filled by init,
+// because some handlers send requests, which may be to this very node.
+var handlers map[message.Op]handler
+
+func init() {
+	handlers = map[message.Op]handler{
+		message.MALLOC: logged, message.FREE: logged, message.WRITE: logged, message.CAS: logged, message.ADD: logged,
+		message.RESERVE: logged, message.COMMIT: logged, message.CONFIRM: logged, message.ABORT: logged,
+		message.OUTCOME: logged, message.DROP: logged, message.FINISH: logged,
+		message.REGCHANGE: directoryLogged, message.REGDONE: directoryLogged, message.JOBADD: addJob, message.JOBDROP: directoryLogged,
+		message.BOOT: directoryLogged, message.RETIRE: directoryLogged, message.REPLACE: directoryLogged,
+		message.READ: read, message.DUMP: read, message.TABLE: read,
+		message.TEST: test, message.NONE: test,
+		message.DIRECTORY: answerDirectory, message.STATUS: answerStatus, message.STATS: answerStats,
+		message.ELECTIONS: answerElections, message.WHOISLEADER: whoIsLeader, message.LEADER: moveLeader,
+		message.SQL: answerSQL, message.LOG: answerLog,
+		message.REGTAG: registers, message.REGGET: registers, message.REGPUT: registers, message.REGCONF: registers,
+		message.REGLIST: registers, message.REGDIGEST: registers,
+		message.JOB: runJob, message.JOBRUN: jobHere, message.GOSSIP: gossip,
+		message.DIE: toLauncher, message.REVIVE: toLauncher, message.PAUSE: toLauncher, message.RESUME: toLauncher,
+	}
 }
 
 // Handle takes a request from the transport or from this node's own client.
@@ -149,6 +158,7 @@ func (n *Node) Status() message.NodeStatus {
 		s.HTTP = n.cfg.HTTP.Addr().String()
 	}
 	s.CaughtUp = n.missing() == nil
+	s.Detector, s.Jobs = n.beliefs(), n.jobs.Running()
 	for _, r := range n.host.Replicas() {
 		s.Replicas = append(s.Replicas, r.Status())
 	}
@@ -162,6 +172,7 @@ func answerStatus(n *Node, m *message.Message, reply func(*message.Message)) {
 }
 
 func answerStats(n *Node, m *message.Message, reply func(*message.Message)) {
+	n.keeper.Count(m.Seq, m.Low)
 	a := m.Answer(message.Done, "")
 	a.Data = message.JSON(n.stats.report(n.cfg.ID, n.counters()))
 	reply(a)

@@ -45,6 +45,7 @@ func (w webHeap) Idempotent(id message.ClientID) web.Heap { return webHeap{w.Hea
 // counters are the numbers that other rooms keep, for STATS.
 func (n *Node) counters() []message.Counter {
 	out := []message.Counter{{Name: "raft_batches_refused", Value: n.inbox.Refused.Load()}, {Name: "malformed_requests", Value: n.stats.refused.Load()}}
+	out = append(out, n.keeper.Counters()...)
 	return append(out, n.transport.Stats()...)
 }
 
@@ -54,7 +55,24 @@ func (n *Node) writeMetrics(w io.Writer) {
 	for _, c := range n.counters() {
 		fmt.Fprintf(w, "dmalloc_%s_total %d\n", c.Name, c.Value)
 	}
+	for _, g := range n.keeper.Gauges() {
+		fmt.Fprintf(w, "dmalloc_%s %d\n", g.Name, g.Value)
+	}
+	one, two := n.keeper.Reads()
+	if one+two > 0 {
+		fmt.Fprintf(w, "dmalloc_register_reads_one_round_ratio %g\n", float64(one)/float64(one+two))
+	}
+	fmt.Fprintf(w, "dmalloc_jobs_running %d\n", n.jobs.Running())
 	s := n.Status()
+	for _, b := range s.Detector {
+		for _, state := range []string{"alive", "suspect", "dead"} {
+			is := 0
+			if b.State == state {
+				is = 1
+			}
+			fmt.Fprintf(w, "dmalloc_detector{node=\"%s\",state=%q} %d\n", b.Node, state, is)
+		}
+	}
 	fmt.Fprintf(w, "dmalloc_boot %d\n", s.Boot)
 	for _, r := range s.Replicas {
 		leads := 0

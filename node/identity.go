@@ -20,6 +20,7 @@ type identity struct {
 	Incarnation uint64         `json:"incarnation"`
 	Boot        uint64         `json:"boot"` // how many times the node has started here
 	Replicas    []kept         `json:"replicas"`
+	Registers   bool           `json:"registers"` // their files are there: without them this incarnation has lost its memory
 }
 
 // kept is a replica of which this directory has, or is about to get, the log.

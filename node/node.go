@@ -16,9 +16,12 @@ import (
 	"dmalloc/client"
 	"dmalloc/company"
 	"dmalloc/election"
+	"dmalloc/job"
+	"dmalloc/member"
 	"dmalloc/message"
 	"dmalloc/owner"
 	"dmalloc/pagetable"
+	"dmalloc/quorum"
 	"dmalloc/ring"
 	"dmalloc/transport"
 	"dmalloc/web"
@@ -56,6 +59,11 @@ type Node struct {
 	started   time.Time
 	queries   chan struct{} // slots of SQL and LOG
 	control   *client.Control
+	keeper    *quorum.Keeper
+	members   *member.Members
+	jobs      *job.Runner
+	modules   modules
+	near      *client.Heap // prefers this node's own replicas, for jobs
 
 	directory atomic.Pointer[message.Directory]
 
@@ -64,7 +72,8 @@ type Node struct {
 
 	seatMu sync.Mutex // one change of what this node owns at a time
 
-	open atomic.Bool // the owners are there: requests can be answered
+	open   atomic.Bool // the owners are there: requests can be answered
+	moving atomic.Bool // a task moves registers
 
 	taskMu sync.Mutex // guards closed against a task that starts
 	closed bool
@@ -100,7 +109,19 @@ func Start(cfg Config) (_ *Node, err error) {
 	}
 	n.SetPeers(cfg.Peers, nil)
 	n.control = client.NewControl(cfg.Control)
-	if n.heap, err = client.New(client.Config{Carrier: carrier{n}, Home: cfg.ID, Directory: initial, States: n.control.States}); err != nil {
+	if err := n.openMembers(initial); err != nil {
+		return nil, err
+	}
+	c := client.Config{Carrier: carrier{n}, Home: cfg.ID, Directory: initial, States: n.control.States, Doubt: n.doubt}
+	if n.heap, err = client.New(c); err != nil {
+		return nil, err
+	}
+	c.Near = true
+	if n.near, err = client.New(c); err != nil {
+		return nil, err
+	}
+	n.jobs = job.New(job.Config{Log: cfg.Log})
+	if err := n.openRegisters(); err != nil {
 		return nil, err
 	}
 	if err := n.openOwners(initial); err != nil {
@@ -265,14 +286,23 @@ func (n *Node) Close() {
 	n.closed = true
 	n.taskMu.Unlock()
 	n.cancel()
+	if n.jobs != nil {
+		n.jobs.Close()
+	}
 	if n.web != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		_ = n.web.Close(ctx)
 		cancel()
 	}
 	n.tasks.Wait()
+	if n.members != nil {
+		n.members.Close()
+	}
 	if n.host != nil {
 		n.host.Close()
+	}
+	if n.keeper != nil {
+		_ = n.keeper.Close()
 	}
 	if n.transport != nil {
 		_ = n.transport.Close()
@@ -323,7 +353,8 @@ func (n *Node) Ready(ctx context.Context) error {
 	return nil
 }
 
-// joining says whether a node that lost its disk is not yet what it was: a voting owner.
+// joining says whether a node that lost its disk is not yet what it was: a voting owner, and a replica of
+// its registers.
 func (n *Node) joining() bool {
 	d := n.directory.Load()
 	if me := d.Node(n.cfg.ID); me == nil || me.Incarnation != n.cfg.Incarnation {
@@ -334,6 +365,11 @@ func (n *Node) joining() bool {
 			if o.Node == n.cfg.ID && o.Joining {
 				return true
 			}
+		}
+	}
+	for _, m := range d.Registers.Members {
+		if m.Node == n.cfg.ID && m.Incarnation != n.cfg.Incarnation {
+			return true
 		}
 	}
 	return false

@@ -63,6 +63,9 @@ func (n *Node) learn(d *message.Directory) {
 			if n.table != nil {
 				n.table.SetDirectory(next)
 			}
+			if n.keeper != nil {
+				n.keeper.Learn(next.Registers)
+			}
 			return
 		}
 	}

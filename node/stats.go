@@ -73,10 +73,12 @@ type stats struct {
 	queue     histogram // waiting for the entry before
 	commit    histogram // proposing, replicating, applying
 	readIndex histogram
-	codes     [256]atomic.Uint64
-	refused   atomic.Uint64
-	settled   atomic.Uint64
-	moves     atomic.Uint64
+	// registerSync is the fsync that puts of registers share.
+	registerSync histogram
+	codes        [256]atomic.Uint64
+	refused      atomic.Uint64
+	settled      atomic.Uint64
+	moves        atomic.Uint64
 }
 
 func newStats() *stats {
@@ -101,7 +103,7 @@ func (s *stats) report(id message.NodeID, more []message.Counter) message.NodeSt
 			out.Operations[op.String()] = l
 		}
 	}
-	for name, h := range map[string]*histogram{"queue": &s.queue, "commit": &s.commit, "read_index": &s.readIndex} {
+	for name, h := range map[string]*histogram{"queue": &s.queue, "commit": &s.commit, "read_index": &s.readIndex, "register_sync": &s.registerSync} {
 		out.Stages[name] = h.summary()
 	}
 	for _, c := range message.Codes() {
@@ -125,7 +127,7 @@ func (s *stats) write(w io.Writer) {
 	for _, st := range []struct {
 		name string
 		h    *histogram
-	}{{"queue", &s.queue}, {"commit", &s.commit}, {"read_index", &s.readIndex}} {
+	}{{"queue", &s.queue}, {"commit", &s.commit}, {"read_index", &s.readIndex}, {"register_sync", &s.registerSync}} {
 		writeSummary(w, "dmalloc_stage_seconds", fmt.Sprintf("stage=%q", st.name), st.h)
 	}
 	for _, c := range message.Codes() {

@@ -67,6 +67,7 @@ func (n *Node) watch() {
 			tidy.look(n.stats)
 		}
 		n.takeSeats()
+		n.moveRegisters()
 		if timer.Reset(watchEvery); n.unsettled() {
 			timer.Reset(watchBusy)
 		}
@@ -91,6 +92,9 @@ func (n *Node) unsettled() bool {
 				return true
 			}
 		}
+	}
+	if len(n.directory.Load().Registers.Next) > 0 {
+		return true
 	}
 	return n.cfg.Join && len(n.host.Replicas()) == 0
 }

@@ -26,6 +26,22 @@ type Heap interface {
 	Log(ctx context.Context, company message.CompanyID, all bool, count int) ([]message.LogLine, error)
 	Stats(ctx context.Context) ([]message.NodeStats, error)
 	Lead(ctx context.Context, company message.CompanyID, node message.NodeID) error
+
+	ReadRegister(ctx context.Context, address uint64) (client.Register, error)                                     // NotWritten if it never was
+	WriteRegister(ctx context.Context, address uint64, value []byte) (message.Tag, error)                          // up to message.MaxData bytes
+	RegisterAt(ctx context.Context, node message.NodeID, address uint64) (client.Register, error)                  // only what that very node stores; NotWritten also where it is none of its replicas
+	ListRegisters(ctx context.Context, node message.NodeID, from uint64, most int) ([]client.RegisterEntry, error) // by address; fewer than most mean the end
+	RegisterPlace(ctx context.Context, address uint64) (client.RegisterPlace, error)
+	RegisterMembers(ctx context.Context) (message.Registers, error)
+	// SpreadRegisters keeps registers on exactly these nodes from now on, and returns when the move is done.
+	// progress is called with words for a person.
+	SpreadRegisters(ctx context.Context, nodes []message.NodeID, progress func(string)) error
+
+	RunJob(ctx context.Context, q message.JobRequest) (message.JobResult, error)
+	AddJob(ctx context.Context, name string, module []byte) (message.Job, error)
+	DropJob(ctx context.Context, name string) error
+	Jobs(ctx context.Context) ([]message.Job, error) // the modules; built-ins are always there
+
 	Home() message.NodeID        // the node that the shell is on
 	SetTrace(func(client.Event)) // called with each message, from any goroutine; nil ends it
 	SetNotice(func(string))      // called with what a command waits for, from any goroutine; nil ends it

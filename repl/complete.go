@@ -12,6 +12,9 @@ import (
 	"unicode/utf8"
 
 	"github.com/mattn/go-runewidth"
+
+	"dmalloc/client"
+	"dmalloc/message"
 )
 
 const (
@@ -20,7 +23,7 @@ const (
 	mostOffered = 200
 )
 
-// live knows the names of what is there now: addresses, nodes, companies. What cannot be learnt in time
+// live knows the names of what is there now: addresses, registers, jobs, nodes, companies. What cannot be learnt in time
 // is what it was before.
 type live struct {
 	ctx  context.Context // of the shell
@@ -44,35 +47,58 @@ func (l *live) of(token string) []string {
 	}
 	ctx, cancel := context.WithTimeout(l.ctx, lookUpFor)
 	defer cancel()
-	var names []string
-	var err error
-	switch token {
-	case "ADDRESS":
-		table, e := l.heap.Table(ctx, 0, mostOffered)
-		for _, a := range table {
-			names = append(names, a.Address.String())
-		}
-		err = e
-	case "ID", "NODE":
-		d, e := l.heap.Directory(ctx)
-		if err = e; err == nil && d != nil {
-			for _, n := range d.Nodes {
-				names = append(names, n.ID.String())
-			}
-		}
-	case "COMPANY":
-		d, e := l.heap.Directory(ctx)
-		if err = e; err == nil && d != nil {
-			for _, c := range d.Companies {
-				names = append(names, c.ID.String())
-			}
-		}
-	}
+	names, err := l.ask(ctx, token)
 	if err == nil || len(names) > 0 {
 		l.names[token] = names
 	}
 	l.at[token] = time.Now()
 	return l.names[token]
+}
+
+// ask learns the names from the cluster. Beside an error there may be some.
+func (l *live) ask(ctx context.Context, token string) (names []string, err error) {
+	switch token {
+	case "ADDRESS":
+		table, err := l.heap.Table(ctx, 0, mostOffered)
+		return named(table, func(a message.Allocation) string { return a.Address.String() }), err
+	case "REGISTER":
+		list, err := l.heap.ListRegisters(ctx, l.heap.Home(), 0, mostOffered)
+		return named(list, func(e client.RegisterEntry) string { return strconv.FormatUint(e.Address, 10) }), err
+	case "INPUT":
+		list, err := l.heap.ListRegisters(ctx, l.heap.Home(), 0, mostOffered)
+		names = named(list, func(e client.RegisterEntry) string { return message.JobAddress{Number: e.Address}.String() })
+		more, aerr := l.ask(ctx, "ADDRESS")
+		if err == nil {
+			err = aerr
+		}
+		return append(names, more...), err
+	case "JOB", "MODULE":
+		if token == "JOB" {
+			for _, b := range builtIns() {
+				names = append(names, b.name)
+			}
+		}
+		list, err := l.heap.Jobs(ctx)
+		return append(names, named(list, func(j message.Job) string { return j.Name })...), err
+	case "ID", "NODE", "COMPANY":
+		d, err := l.heap.Directory(ctx)
+		switch {
+		case err != nil || d == nil:
+			return nil, err
+		case token == "COMPANY":
+			return named(d.Companies, func(c message.Company) string { return c.ID.String() }), nil
+		}
+		return named(d.Nodes, func(n message.Node) string { return n.ID.String() }), nil
+	}
+	return nil, nil
+}
+
+func named[T any](list []T, name func(T) string) []string {
+	out := make([]string, len(list))
+	for i, x := range list {
+		out[i] = name(x)
+	}
+	return out
 }
 
 // completer offers what can stand at the cursor: commands, live names, the words of a form, files.
@@ -150,7 +176,7 @@ func (c *completer) candidates(before, prefix string) []string {
 			}
 		}
 	}
-	for _, form := range cmd.verb.forms {
+	for _, form := range cmd.verb.fitting(cmd.args) {
 		t, ok := next(form, cmd.args)
 		switch {
 		case !ok:
@@ -193,7 +219,7 @@ func next(form string, args []word) (token, bool) {
 		for i < len(args) && strings.HasPrefix(args[i].text, "--") {
 			args = append(append([]word{}, args[:i]...), args[i+1:]...)
 		}
-		if i == len(args) {
+		if i == len(args) || t.many {
 			return t, true
 		}
 		if w := t.words(); len(w) == 1 && args[i].text != w[0] {
@@ -272,7 +298,7 @@ func hintFor(line string) string {
 		return ""
 	}
 	var hints []string
-	for _, form := range cmd.verb.forms {
+	for _, form := range cmd.verb.fitting(cmd.args) {
 		if rest := remaining(form, cmd.args); rest != "" {
 			hints = append(hints, rest)
 		}
@@ -284,8 +310,21 @@ func hintFor(line string) string {
 func remaining(form string, args []word) string {
 	fields := strings.Fields(form)
 	for i, t := range tokens(form) {
-		if t.isFlag() || len(args) == 0 {
+		switch {
+		case len(args) == 0 && !t.optional || len(args) == 0 && fields[i][0] == '[':
 			return strings.Join(fields[i:], " ")
+		case len(args) == 0: // the value of an optional flag that stands there
+			return t.text
+		case t.isFlag() && args[0].text != t.text:
+			return strings.Join(fields[i:], " ")
+		case t.many:
+			for len(args) > 0 && (args[0].quoted || !strings.HasPrefix(args[0].text, "--")) {
+				args = args[1:]
+			}
+			if len(args) == 0 {
+				return strings.Join(append([]string{"[" + t.text + "...]"}, fields[i+1:]...), " ")
+			}
+			continue
 		}
 		if w := t.words(); len(w) == 1 && args[0].text != w[0] || t.text == "FILE" && args[0].isNumber() || t.text == "SIZE" && !args[0].isNumber() {
 			return ""

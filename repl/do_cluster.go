@@ -125,7 +125,8 @@ func (s *Shell) nodes(c *call) (result, error) {
 		return result{}, err
 	}
 	nodes = slices.Clone(some(nodes))
-	r := result{columns: []string{"node", "state", "pid", "address", "http", "memory", "leads", "owns"}, right: []bool{true, false, true, false, false, true}, empty: "no nodes",
+	r := result{columns: []string{"node", "state", "detector", "for", "pid", "address", "http", "memory", "leads", "owns"},
+		right: []bool{true, false, false, true, true, false, false, true}, empty: "no nodes",
 		show: func(column, cell string) string {
 			if n, err := strconv.ParseUint(cell, 10, 64); err == nil && column == "memory" {
 				return human(n)
@@ -135,14 +136,17 @@ func (s *Shell) nodes(c *call) (result, error) {
 	for i := range nodes {
 		n := &nodes[i]
 		n.Leads, n.Owns = some(n.Leads), some(n.Owns)
-		pid, memory := "", ""
+		pid, memory, believed := "", "", ""
+		if n.Detector != "" {
+			believed = (time.Duration(n.DetectorMS) * time.Millisecond).Round(100 * time.Millisecond).String()
+		}
 		if n.Pid > 0 {
 			pid = strconv.Itoa(n.Pid)
 		}
 		if n.Memory > 0 {
 			memory = plain(n.Memory)
 		}
-		r.rows = append(r.rows, []string{n.ID.String(), n.State, pid, n.Address, n.HTTP, memory, list(n.Leads), list(n.Owns)})
+		r.rows = append(r.rows, []string{n.ID.String(), n.State, n.Detector, believed, pid, n.Address, n.HTTP, memory, list(n.Leads), list(n.Owns)})
 	}
 	r.fields = []field{{"nodes", nodes}}
 	return r, nil

@@ -14,9 +14,6 @@ import (
 // dump is `d ADDRESS [FILE]` and `d net`.
 func (s *Shell) dump(c *call) (result, error) {
 	if c.args[0].text == "net" && !c.args[0].quoted {
-		if len(c.args) > 1 {
-			return result{}, c.usage("nothing can follow d net")
-		}
 		return s.dumpAll(c)
 	}
 	a, err := s.parseAddress(c.args[0])

@@ -1,9 +1,7 @@
 package repl
 
 import (
-	"encoding/csv"
 	"fmt"
-	"io"
 	"slices"
 	"strconv"
 
@@ -168,9 +166,6 @@ func (s *Shell) parseFilter(c *call) (f filter, err error) {
 		}
 		f.node, args = &id, args[2:]
 	} else if len(args) > 0 {
-		if len(args) == 1 && (args[0].text == "company" || args[0].text == "node") {
-			return f, c.usage("t %s lacks a number", args[0].text)
-		}
 		n, err := strconv.ParseUint(args[0].text, 10, 64)
 		if len(args) == 2 || err != nil || n >= message.HeapBase {
 			if f.from, err = s.parseAddress(args[0]); err != nil {
@@ -240,101 +235,24 @@ func tableRow(a message.Allocation) []string {
 	return []string{a.Address.String(), strconv.FormatUint(a.Size, 10), blocksText(a.Blocks), a.State.String()}
 }
 
-// table prints allocations. A long table in JSON waits in a spool; as CSV or a table it is printed as it comes.
+// table prints allocations.
 func (s *Shell) table(c *call) (result, error) {
 	f, err := s.parseFilter(c)
 	if err != nil {
 		return result{}, err
 	}
-	last := s.printed
-	switch s.output {
-	case "json":
-		return s.tableJSON(c, f)
-	case "csv":
-		w := csv.NewWriter(s.con)
-		if err := w.Write(tableColumns); err != nil {
-			return result{}, err
-		}
-		err := s.each(c, f, func(a message.Allocation) error {
-			last(a.Address)
-			return w.Write(tableRow(a))
-		})
-		w.Flush()
-		if err == nil {
-			err = w.Error()
-		}
-		return result{printed: true}, err
-	}
-	t := &growing{columns: tableColumns, right: tableRight, sh: s}
 	var bytes uint64
-	err = s.each(c, f, func(a message.Allocation) error {
-		last(a.Address)
-		bytes += a.Size
-		return t.add(tableRow(a))
+	l := listing[message.Allocation]{name: "allocation", columns: tableColumns, right: tableRight, row: tableRow}
+	r, n, err := stream(s, l, func(do func(message.Allocation) error) error {
+		return s.each(c, f, func(a message.Allocation) error {
+			s.printed(a.Address)
+			bytes += a.Size
+			a.Blocks = blocks(a)
+			return do(a)
+		})
 	})
-	if e := t.end(); err == nil {
-		err = e
+	if err == nil && s.output == "table" {
+		r.note = count(n, "allocation") + fmt.Sprintf(", %d bytes", bytes)
 	}
-	if err != nil {
-		return result{}, err
-	}
-	s.con.flush()
-	return result{printed: true, note: count(t.count, "allocation") + fmt.Sprintf(", %d bytes", bytes)}, nil
-}
-
-func (s *Shell) tableJSON(c *call, f filter) (result, error) {
-	sp := &spool{}
-	n := 0
-	_, _ = io.WriteString(sp, "[")
-	err := s.each(c, f, func(a message.Allocation) error {
-		s.printed(a.Address)
-		a.Blocks = blocks(a)
-		if n++; n > 1 {
-			_, _ = io.WriteString(sp, ",")
-		}
-		_, err := sp.Write(encode(a))
-		return err
-	})
-	if err != nil {
-		sp.close()
-		return result{}, err
-	}
-	_, err = io.WriteString(sp, "]")
-	return result{fields: []field{{"allocations", sp}}}, err
-}
-
-// growing is a table whose length nobody knows: the first page decides how wide the columns are.
-type growing struct {
-	sh      *Shell
-	columns []string
-	right   []bool
-	rows    [][]string
-	ws      []int
-	count   int
-}
-
-func (g *growing) add(row []string) error {
-	g.count++
-	if g.ws != nil {
-		return pad(g.sh.con, row, g.ws, g.right)
-	}
-	g.rows = append(g.rows, row)
-	if len(g.rows) == tablePage {
-		return g.begin()
-	}
-	return nil
-}
-
-func (g *growing) begin() error {
-	g.ws = widths(g.columns, g.rows)
-	rows := g.rows
-	g.rows = nil
-	return writeTable(g.sh.con, g.columns, rows, g.right, g.sh.con.width(), g.sh.paint)
-}
-
-func (g *growing) end() error {
-	if g.ws == nil && len(g.rows) > 0 {
-		return g.begin()
-	}
-	return nil
+	return r, err
 }

@@ -147,6 +147,7 @@ func (s *Shell) help(c *call) (result, error) {
 		Aliases  []string `json:"aliases"`
 		Usage    []string `json:"usage"`
 		Does     string   `json:"does"`
+		Each     []string `json:"each,omitempty"` // what each usage does
 		More     string   `json:"more,omitempty"`
 		Examples []string `json:"examples"`
 	}
@@ -154,10 +155,13 @@ func (s *Shell) help(c *call) (result, error) {
 	r := result{columns: []string{"usage", "does"}}
 	for i := range all {
 		v := &all[i]
-		list = append(list, command{v.name, some(v.aliases), v.usages(), v.does, v.more, v.examples})
-		for j, u := range v.usages() {
+		list = append(list, command{v.name, some(v.aliases), v.usages(v.forms), v.does, v.each, v.more, v.examples})
+		for j, u := range v.usages(v.forms) {
 			does := v.does
-			if j > 0 {
+			switch {
+			case v.each != nil:
+				does = v.each[j]
+			case j > 0:
 				does = "" // the line above says it
 			}
 			r.rows = append(r.rows, []string{u, does})
@@ -175,8 +179,14 @@ func (s *Shell) help(c *call) (result, error) {
 // page is the help of one command.
 func (v *verb) page() string {
 	var b strings.Builder
-	for _, u := range v.usages() {
+	for i, u := range v.usages(v.forms) {
 		fmt.Fprintf(&b, "%s\n", u)
+		if v.each != nil {
+			fmt.Fprintf(&b, "  %s\n", v.each[i])
+		}
+	}
+	if v.each != nil {
+		b.WriteString("\n")
 	}
 	fmt.Fprintf(&b, "  %s\n", v.does)
 	if v.more != "" {
@@ -185,9 +195,9 @@ func (v *verb) page() string {
 	if len(v.aliases) > 0 {
 		fmt.Fprintf(&b, "  also: %s\n", strings.Join(v.aliases, ", "))
 	}
-	if allowed := v.allowed(); len(allowed) > 0 {
+	if lines := allowed(v.forms); len(lines) > 0 {
 		b.WriteString("\n")
-		for _, line := range allowed {
+		for _, line := range lines {
 			fmt.Fprintf(&b, "  %s\n", line)
 		}
 	}
@@ -213,8 +223,11 @@ func Markdown() string {
 	all := verbs()
 	for i := range all {
 		v := &all[i]
-		does := strings.TrimSpace(v.does + ". " + v.more)
-		fmt.Fprintf(&b, "| %s | %s | %s |\n", code(append(v.usages(), v.aliases...)), cell.Replace(does), code(v.examples))
+		does := cell.Replace(strings.TrimSpace(v.does + ". " + v.more))
+		for j, says := range v.each {
+			does += "<br>" + code(v.usages(v.forms[j:j+1])) + ": " + cell.Replace(says)
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", code(append(v.usages(v.forms), v.aliases...)), does, code(v.examples))
 	}
 	return b.String()
 }

@@ -150,8 +150,29 @@ func (s *Shell) stats(c *call) (result, error) {
 				r.rows = append(r.rows, []string{n.Node.String(), "counter", x.Name, plain(x.Value), "", "", ""})
 			}
 		}
+		if percent, ok := oneRound(n.Counters); ok {
+			r.rows = append(r.rows, []string{n.Node.String(), "share", "register_reads_one_round_percent", percent, "", "", ""})
+		}
 	}
 	return r, nil
+}
+
+// oneRound is how many of a hundred reads of registers took one round only, because the quorum agreed; false
+// where there were no reads.
+func oneRound(counters []message.Counter) (percent string, ok bool) {
+	var reads, fast uint64
+	for _, x := range counters {
+		switch x.Name {
+		case "register_reads":
+			reads = x.Value
+		case "register_reads_one_round":
+			fast = x.Value
+		}
+	}
+	if reads == 0 {
+		return "", false
+	}
+	return strconv.FormatFloat(100*float64(fast)/float64(reads), 'f', 1, 64), true
 }
 
 func micro(us float64) string { return strconv.FormatFloat(us, 'f', 1, 64) }

@@ -27,11 +27,19 @@ type fake struct {
 	largest int  // bytes in one call of ReadAt or WriteAt
 	failAt  int  // the call of ReadAt or WriteAt that fails; 0: none
 	calls   int
+
+	registers map[uint64][]byte // node 2 stores none
+	stamp     uint64            // of the last write of a register
+	modules   []message.Job
+	members   []message.NodeID // nodes that keep registers
+	lists     int              // calls of ListRegisters
+	asked     message.JobRequest
 }
 
 func newFake() *fake {
 	return &fake{allocs: map[message.Addr][]byte{}, freed: map[message.Addr]bool{}, next: message.HeapBase + message.PageSize,
-		states: map[message.NodeID]string{0: "alive", 1: "alive", 2: "alive"}}
+		states:    map[message.NodeID]string{0: "alive", 1: "alive", 2: "alive"},
+		registers: map[uint64][]byte{}, members: []message.NodeID{0, 1, 2}}
 }
 
 func (f *fake) wait(ctx context.Context) error {
@@ -211,7 +219,10 @@ func (f *fake) Nodes(ctx context.Context) ([]client.Node, error) {
 	defer f.mu.Unlock()
 	var out []client.Node
 	for i := range message.NodeID(3) {
-		n := client.Node{ID: i, State: f.states[i], Address: fmt.Sprintf("127.0.0.1:%d", 7000+i), HTTP: fmt.Sprintf("127.0.0.1:%d", 8000+i), Host: "localhost", Boot: 1}
+		n := client.Node{ID: i, State: f.states[i], Address: fmt.Sprintf("127.0.0.1:%d", 7000+i), HTTP: fmt.Sprintf("127.0.0.1:%d", 8000+i), Host: "localhost", Boot: 1, Detector: f.states[i], DetectorMS: 1500}
+		if n.Detector == "paused" {
+			n.Detector = "suspect"
+		}
 		if n.State != "dead" {
 			n.Pid, n.Memory, n.Owns = 4240+int(i), 20<<20, []message.CompanyID{0, 1, 2}
 		}
@@ -276,7 +287,7 @@ func (f *fake) Log(ctx context.Context, company message.CompanyID, all bool, cou
 func (f *fake) Stats(ctx context.Context) ([]message.NodeStats, error) {
 	return []message.NodeStats{{Node: 0, Operations: map[string]message.Latency{"WRITE": {Count: 3, P50: 812.25, P99: 1500, Max: 1600}, "READ": {}},
 		Stages:   map[string]message.Latency{"queue": {Count: 3, P50: 10, P99: 20, Max: 20}, "commit": {Count: 3, P50: 700, P99: 1300, Max: 1400}},
-		Counters: []message.Counter{{Name: "entries", Value: 3}, {Name: "refused", Value: 0}}}}, f.wait(ctx)
+		Counters: []message.Counter{{Name: "entries", Value: 3}, {Name: "refused", Value: 0}, {Name: "register_reads", Value: 8}, {Name: "register_reads_one_round", Value: 7}}}}, f.wait(ctx)
 }
 
 func (f *fake) Lead(ctx context.Context, company message.CompanyID, node message.NodeID) error {

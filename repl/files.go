@@ -3,6 +3,7 @@ package repl
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
@@ -36,6 +37,23 @@ func openRegular(name string) (*os.File, error) {
 		return nil, fileError("read", name, err)
 	}
 	return f, nil
+}
+
+// readWhole reads a file of at most so many bytes into memory. what says what the bytes will be.
+func readWhole(name, what string, most int64) ([]byte, error) {
+	f, err := openRegular(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, most+1)) // the file may be growing
+	if err != nil {
+		return nil, fileError("read", name, err)
+	}
+	if int64(len(data)) > most {
+		return nil, message.Errorf(message.InvalidArgument, "%s is larger than %d bytes, the most that %s may have; nothing was written", message.Quote(name), most, what)
+	}
+	return data, nil
 }
 
 // openScript opens a file of commands, which may be a pipe: they are run as they come.

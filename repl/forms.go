@@ -1,6 +1,7 @@
 package repl
 
 import (
+	"math"
 	"sort"
 	"strings"
 
@@ -11,6 +12,7 @@ import (
 type token struct {
 	text     string // ADDRESS, on|off, net, --yes
 	optional bool
+	many     bool // one or more of them, as NODE...; no word but flags and a tail can follow
 }
 
 // tokens reads a form.
@@ -19,7 +21,8 @@ func tokens(form string) []token {
 	out := make([]token, len(fields))
 	for i, f := range fields {
 		bare := strings.TrimSuffix(strings.TrimPrefix(f, "["), "]")
-		out[i] = token{text: bare, optional: bare != f}
+		text := strings.TrimSuffix(bare, "...")
+		out[i] = token{text: text, optional: bare != f, many: text != bare}
 	}
 	return out
 }
@@ -27,7 +30,9 @@ func tokens(form string) []token {
 func (t token) isFlag() bool { return strings.HasPrefix(t.text, "--") }
 
 // isTail says whether the token is the rest of the line.
-func (t token) isTail() bool { return t.text == "DATA" || t.text == "QUERY" || t.text == "TEXT" }
+func (t token) isTail() bool {
+	return t.text == "DATA" || t.text == "QUERY" || t.text == "TEXT" || t.text == "JSON"
+}
 
 // words lists what the token stands for if that is a word itself: net, or on and off.
 func (t token) words() []string {
@@ -41,13 +46,13 @@ func (t token) words() []string {
 // the verb, which can say what it allows.
 func accepts(form string, args []word, tail bool) bool {
 	least, most := 0, 0
-	wantsTail := false
+	mayTail, mustTail := false, false
 	for _, t := range tokens(form) {
 		switch {
 		case t.isFlag():
 			continue
 		case t.isTail():
-			wantsTail = true
+			mayTail, mustTail = true, !t.optional
 			continue
 		}
 		if w := t.words(); len(w) == 1 && (most >= len(args) || args[most].text != w[0]) {
@@ -57,8 +62,42 @@ func accepts(form string, args []word, tail bool) bool {
 		if !t.optional {
 			least++
 		}
+		if t.many {
+			most = math.MaxInt
+		}
 	}
-	return least <= len(args) && len(args) <= most && wantsTail == tail
+	return least <= len(args) && len(args) <= most && (tail && mayTail || !tail && !mustTail)
+}
+
+// fitting are the forms that the words may be meant for: those that begin with the first word itself, or else
+// those that begin with no word of their own.
+func (v *verb) fitting(args []word) []string {
+	if len(args) == 0 {
+		return v.forms
+	}
+	var named, free []string
+	for _, form := range v.forms {
+		switch ownWord(form) {
+		case "":
+			free = append(free, form)
+		case args[0].text:
+			named = append(named, form)
+		}
+	}
+	if named != nil {
+		return named
+	}
+	return free
+}
+
+// ownWord is the word of its own that a form begins with, "" if it begins with a value or a choice.
+func ownWord(form string) string {
+	if ts := tokens(form); len(ts) > 0 {
+		if words := ts[0].words(); len(words) == 1 && !ts[0].isFlag() {
+			return words[0]
+		}
+	}
+	return ""
 }
 
 // check takes the flags out of a command's words and says whether the rest fits one of the verb's forms.
@@ -84,7 +123,7 @@ func (c *command) check() (flags map[string]bool, err error) {
 		rest = append(rest, w)
 	}
 	c.args = rest
-	for _, form := range c.verb.forms {
+	for _, form := range c.verb.fitting(c.args) {
 		if accepts(form, c.args, c.has) {
 			return flags, nil
 		}
@@ -94,8 +133,15 @@ func (c *command) check() (flags map[string]bool, err error) {
 
 // misfit says what is wrong with the number of words.
 func (c *command) misfit() error {
-	n, most := len(c.args), 0
-	for _, form := range c.verb.forms {
+	n, most, name := len(c.args), 0, c.verb.name
+	forms := c.verb.fitting(c.args)
+	if len(forms) == 0 {
+		return c.usage("%s is nothing that %s does", message.Quote(c.args[0].text), name)
+	}
+	if own := ownWord(forms[0]); own != "" && n > 0 {
+		name += " " + own
+	}
+	for _, form := range forms {
 		k := 0
 		for _, t := range tokens(form) {
 			if !t.isFlag() {
@@ -106,38 +152,42 @@ func (c *command) misfit() error {
 	}
 	switch {
 	case most == 0:
-		return c.usage("%s takes nothing behind it", c.verb.name)
+		return c.usage("%s takes nothing behind it", name)
 	case n >= most:
-		return c.usage("too many words for %s", c.verb.name)
+		return c.usage("too many words for %s", name)
 	default:
-		return c.usage("something is missing for %s", c.verb.name)
+		return c.usage("something is missing for %s", name)
 	}
 }
 
-// usage is an error that ends with the verb's forms and what their tokens may be, on lines of their own.
+// usage is an error that ends with the forms that may be meant and what their tokens may be, on lines of their own.
 func (c *command) usage(format string, args ...any) error {
 	e := message.Errorf(message.InvalidArgument, format, args...)
-	e.Text += "\nusage: " + strings.Join(c.verb.usages(), ", or ")
-	for _, line := range c.verb.allowed() {
+	forms := c.verb.fitting(c.args)
+	if len(forms) == 0 {
+		forms = c.verb.forms
+	}
+	e.Text += "\nusage: " + strings.Join(c.verb.usages(forms), ", or ")
+	for _, line := range allowed(forms) {
 		e.Text += "\n  " + line
 	}
 	return e
 }
 
-// usages are the verb's forms with its name.
-func (v *verb) usages() []string {
-	out := make([]string, len(v.forms))
-	for i, f := range v.forms {
+// usages are forms of the verb with its name.
+func (v *verb) usages(forms []string) []string {
+	out := make([]string, len(forms))
+	for i, f := range forms {
 		out[i] = strings.TrimSpace(v.name + " " + f)
 	}
 	return out
 }
 
-// allowed explains the tokens of the verb's forms, each once.
-func (v *verb) allowed() []string {
+// allowed explains the tokens of forms, each once.
+func allowed(forms []string) []string {
 	var out []string
 	seen := map[string]bool{}
-	for _, f := range v.forms {
+	for _, f := range forms {
 		for _, t := range tokens(f) {
 			if about := values[t.text]; about != "" && !seen[t.text] {
 				seen[t.text] = true

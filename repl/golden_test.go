@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"dmalloc/message"
 )
 
 var rewrite = flag.Bool("rewrite", false, "write the golden files anew")
@@ -121,10 +123,14 @@ func firstDifference(want, got string) string {
 // prepareFiles makes the files that scripts name.
 func prepareFiles(t *testing.T) {
 	t.Helper()
-	for name, data := range map[string]string{"hello.txt": "hello world\n", "empty": "", "a name": "blanks", "123": "digits", "9x.txt": "nine", "large": strings.Repeat("x", 5000)} {
+	for name, data := range map[string]string{"hello.txt": "hello world\n", "empty": "", "a name": "blanks", "123": "digits", "9x.txt": "nine", "huge": "", "large": strings.Repeat("x", 5000),
+		"binary": "\x00\xff binary", "escapes": "red \x1b[31m\u009b\u202e \U000e0001 ü"} {
 		if err := os.WriteFile(name, []byte(data), 0o644); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if err := os.Truncate("huge", message.MaxData+1); err != nil { // a hole
+		t.Fatal(err)
 	}
 	if err := os.Mkdir("dir", 0o755); err != nil {
 		t.Fatal(err)

@@ -11,11 +11,12 @@ import (
 // perLine is how many bytes a line of a hex dump shows.
 const perLine = 16
 
-// hexdump writes bytes as `hexdump -C` does, with heap addresses: hexadecimal, then text; lines that repeat
+// hexdump writes bytes as `hexdump -C` does, with heap addresses (or offsets): hexadecimal, then text; lines that repeat
 // the one before become a single *, and the end address closes the dump.
 type hexdump struct {
 	w       io.Writer
 	at      message.Addr
+	offsets bool   // at counts from the beginning of what is dumped, and is no address
 	pending []byte // begins a line that is not yet full
 	before  []byte // the last line printed or passed over
 	starred bool
@@ -23,6 +24,16 @@ type hexdump struct {
 }
 
 func newHexdump(w io.Writer, at message.Addr) *hexdump { return &hexdump{w: w, at: at} }
+
+// newOffsetDump dumps what lies nowhere in the heap.
+func newOffsetDump(w io.Writer) *hexdump { return &hexdump{w: w, offsets: true} }
+
+func (h *hexdump) where() string {
+	if h.offsets {
+		return fmt.Sprintf("%08x", uint64(h.at))
+	}
+	return h.at.String()
+}
 
 // Write adds the next bytes of the dump.
 func (h *hexdump) Write(p []byte) (int, error) {
@@ -51,7 +62,7 @@ func (h *hexdump) end() error {
 		h.at += message.Addr(len(h.pending))
 		h.pending = nil
 	}
-	h.print("%s\n", h.at)
+	h.print("%s\n", h.where())
 	return h.err
 }
 
@@ -70,7 +81,7 @@ func (h *hexdump) line(p []byte) {
 
 func (h *hexdump) show(p []byte) {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "%s ", h.at)
+	fmt.Fprintf(&b, "%s ", h.where())
 	for i := range perLine {
 		if i%8 == 0 {
 			b.WriteByte(' ')

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf16"
 
 	"dmalloc/message"
 )
@@ -42,7 +43,28 @@ func encode(v any) []byte {
 		// Only a float that is no number can get here, from SQL; show it as text.
 		return encode(fmt.Sprint(v))
 	}
-	return bytes.TrimRight(b.Bytes(), "\n")
+	return harmlessJSON(bytes.TrimRight(b.Bytes(), "\n"))
+}
+
+// harmlessJSON escapes the characters that JSON allows in a string, but a terminal acts on (P4). They stand
+// nowhere else.
+func harmlessJSON(line []byte) []byte {
+	if printable(string(line), false) {
+		return line
+	}
+	var b bytes.Buffer
+	for _, r := range string(line) {
+		switch {
+		case harmless(r, false):
+			b.WriteRune(r)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			fmt.Fprintf(&b, `\u%04x\u%04x`, high, low)
+		default:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
+	}
+	return b.Bytes()
 }
 
 // milliseconds rounds a duration for people.

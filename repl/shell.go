@@ -313,9 +313,9 @@ func (s *Shell) paint(column, cell string) string {
 		colour = bold
 	case column == "state" && (cell == "alive" || cell == "allocated"):
 		colour = green
-	case column == "state" && (cell == "dead"), column == "leader" && cell == "none":
+	case column == "state" && (cell == "dead"), column == "detector" && cell == "dead", column == "leader" && cell == "none":
 		colour = red
-	case column == "state":
+	case column == "state", column == "detector" && cell == "suspect":
 		colour = yellow
 	default:
 		return cell

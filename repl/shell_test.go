@@ -93,7 +93,8 @@ func TestLongCommandsEnd(t *testing.T) {
 	f.hang = true
 	t.Chdir(t.TempDir())
 	prepareFiles(t)
-	for _, line := range []string{"t", "d net", "d 0x500000001000", "w 0x500000001000 hello.txt", "r 0x500000001000 out", "kill 1"} {
+	for _, line := range []string{"t", "d net", "d 0x500000001000", "w 0x500000001000 hello.txt", "r 0x500000001000 out", "kill 1",
+		"reg r 7", "reg r 7 out", "reg w 7 x", "reg load 7 hello.txt", "reg ls", "reg at 0 7", "reg who 7", "reg members", "reg spread 0 1", "job sum 7", "job add x hello.txt", "job rm x", "job ls"} {
 		want := ExitFailed
 		if line == "kill 1" { // it needs nobody's answer
 			want = ExitOK

@@ -134,31 +134,52 @@ func TestCompletion(t *testing.T) {
 	prepareFiles(t)
 	f := newFake()
 	f.allocs[0x500000001000] = make([]byte, 10)
+	f.registers[7], f.registers[0x500000002000] = []byte("x"), nil
+	f.modules = []message.Job{{Name: "words"}}
 	c := &completer{live: newLive(t.Context(), f)}
 	for line, want := range map[string]string{
-		"":            "h |t |m |f |w |r |d |cas |add |who |kill |revive |pause |resume |nodes |companies |leaders |lead |graph |sql |log |trace |stats |set |history |sleep |echo |exit ",
-		"re":          "vive |sume ",
-		"f 0x5":       "00000001000 ",
-		"r ":          "0x500000001000 ",
-		"w _ he":      "llo.txt ",
-		"w _ ":        "123 |9x.txt |dir/|empty |hello.txt |large ",
-		`w _ "a`:      ` name" `,
-		"w _ 5 he":    "",
-		"kill ":       "0 |1 |2 ",
-		"kill 1 --":   "yes ",
-		"revive --w":  "ipe ",
-		"lead 1 ":     "0 |1 |2 ",
-		"log ":        "0 |1 |2 ",
-		"trace ":      "on |off ",
-		"graph x cl":  "uster ",
-		"set o":       "utput ",
-		"set output ": "table|json|csv",
-		"d n":         "et ",
-		"t company ":  "0 |1 |2 ",
-		"nodes ":      "",
-		"h com":       "panies",
-		"nosuch x":    "",
-		"r _ 日":       "",
+		"":                   "h |t |m |f |w |r |d |cas |add |who |reg |job |kill |revive |pause |resume |nodes |companies |leaders |lead |graph |sql |log |trace |stats |set |history |sleep |echo |exit ",
+		"re":                 "g |vive |sume ",
+		"f 0x5":              "00000001000 ",
+		"r ":                 "0x500000001000 ",
+		"w _ he":             "llo.txt ",
+		"w _ ":               "123 |9x.txt |binary |dir/|empty |escapes |hello.txt |huge |large ",
+		`w _ "a`:             ` name" `,
+		"w _ 5 he":           "",
+		"kill ":              "0 |1 |2 ",
+		"kill 1 --":          "yes ",
+		"revive --w":         "ipe ",
+		"lead 1 ":            "0 |1 |2 ",
+		"log ":               "0 |1 |2 ",
+		"trace ":             "on |off ",
+		"graph x cl":         "uster ",
+		"set o":              "utput ",
+		"set output ":        "table|json|csv",
+		"d n":                "et ",
+		"t company ":         "0 |1 |2 ",
+		"nodes ":             "",
+		"h com":              "panies",
+		"nosuch x":           "",
+		"r _ 日":              "",
+		"reg ":               "r |w |load |ls |at |who |members |spread ",
+		"reg l":              "oad |s ",
+		"reg r ":             "7 |87960930230272 ",
+		"reg w 7 ":           "",
+		"reg load 7 he":      "llo.txt ",
+		"reg ls ":            "0 |1 |2 ",
+		"reg at 1 7":         " ",
+		"reg spread ":        "0 |1 |2 ",
+		"reg spread 0 2 ":    "0 |1 |2 ",
+		"reg x ":             "",
+		"job ":               "sum |count |grep |sha256 |words |add |rm |ls ",
+		"job add ":           "words ",
+		"job add x hel":      "lo.txt ",
+		"job rm ":            "words ",
+		"job ls ":            "",
+		"job sum ":           "7 |reg:87960930230272 |0x500000001000 ",
+		"job sum 7 0x":       "500000001000 ",
+		"job sum 7 --":       "args ",
+		"job sum 7 --args {": "",
 	} {
 		got, n := c.Do([]rune(line), len([]rune(line)))
 		var words []string
@@ -179,7 +200,11 @@ func TestCompletion(t *testing.T) {
 func TestHints(t *testing.T) {
 	for line, want := range map[string]string{
 		"": "", "w": "", "w ": "ADDRESS SIZE DATA | ADDRESS FILE [SIZE]", "w _ ": "SIZE DATA | FILE [SIZE]", "w _ f ": "[SIZE]", "w _ 5 ": "", "kill ": "ID [--yes]", "kill 1 ": "[--yes]",
-		"sql ": "QUERY", "sql x ": "", "nodes ": "", "t company ": "[COUNT] | COMPANY [COUNT]", "nosuch ": "", "echo ": "TEXT",
+		"sql ": "QUERY", "sql x ": "", "nodes ": "", "t company ": "COMPANY [COUNT]", "t 5 ": "[COUNT]",
+		"reg ":   "r REGISTER [FILE] | w REGISTER TEXT | load REGISTER FILE | ls [NODE] | at NODE REGISTER | who REGISTER | members | spread NODE...",
+		"reg r ": "REGISTER [FILE]", "reg w 7 ": "TEXT", "reg w 7 x ": "", "reg members ": "", "reg spread ": "NODE...", "reg spread 0 1 ": "[NODE...]", "reg x ": "",
+		"job ": "JOB INPUT... [--args JSON] | add MODULE FILE | rm MODULE | ls", "job sum ": "INPUT... [--args JSON]", "job sum 1 2 ": "[INPUT...] [--args JSON]",
+		"job sum 1 --args ": "JSON", "job sum 1 --args {} ": "", "job ls ": "", "job add x ": "FILE", "nosuch ": "", "echo ": "TEXT",
 	} {
 		if got := hintFor(line); got != want {
 			t.Errorf("%q: hint %q, want %q", line, got, want)

@@ -1,17 +1,22 @@
 package repl
 
+import "slices"
+
 // verb is one command of the shell: a row that dispatch, usage errors, help, completion, hints and the
 // manual are all made from.
 //
 // A form lists what follows the name. A token in capitals stands for a value (see values), one in lower case for
-// itself, a|b for either; [brackets] make it optional, and --flags may stand anywhere. DATA, QUERY and TEXT
-// are the rest of the line.
+// itself, a|b for either; [brackets] make it optional, dots behind it allow several, and --flags may stand
+// anywhere. DATA, QUERY, TEXT and JSON are the rest of the line.
+//
+// Where the first word typed is one that a form begins with, only such forms count: `reg ls` is no `reg r`.
 type verb struct {
 	name     string
 	aliases  []string
 	forms    []string
-	does     string // one line
-	more     string // what else help says, and the manual
+	does     string   // one line
+	each     []string // what each form does, a line each; nil where does says it
+	more     string   // what else help says, and the manual
 	examples []string
 	run      func(s *Shell, c *call) (result, error)
 	tail     func(args []word) bool // whether the rest of the line, after these words, is verbatim; nil: never
@@ -23,6 +28,16 @@ func atOnce(args []word) bool { return len(args) == 0 }
 
 // afterSize makes what follows `w ADDRESS SIZE` its tail.
 func afterSize(args []word) bool { return len(args) == 2 && args[1].isNumber() }
+
+// afterRegister makes what follows `reg w REGISTER` its tail.
+func afterRegister(args []word) bool {
+	return len(args) == 2 && args[0] == word{text: "w"}
+}
+
+// afterArgs makes what follows --args its tail.
+func afterArgs(args []word) bool {
+	return len(args) > 0 && args[len(args)-1] == word{text: "--args"}
+}
 
 func (v *verb) tailNow(args []word) bool { return v.tail != nil && v.tail(args) }
 
@@ -43,6 +58,12 @@ var values = map[string]string{
 	"NEW":      "a number of 64 bits: decimal or 0x…",
 	"DELTA":    "a number of 64 bits: decimal, also negative, or 0x…",
 	"SECONDS":  "0 to 3600, with decimals or without",
+	"REGISTER": "a register's number of 64 bits: 0x and hexadecimal digits, or decimal",
+	"JOB":      "sum, count, grep, sha256, or a module, as `job ls` shows them",
+	"MODULE":   "a module's name: up to 64 letters, digits, - _ and . after the first",
+	"INPUT":    "what a job is given: an address in the heap, _ as well, or a register's number; reg:N and heap:A say which",
+	"JSON":     "the rest of the line: any JSON, in 'single quotes' if a ';' of -c must not end it",
+	"--args":   "gives the job the JSON behind it",
 	"NAME":     "output, timeout, color, errors or yes",
 	"VALUE":    "table|json|csv, a duration such as 5s, auto|on|off, go-on|stop, on|off",
 	"--yes":    "do not ask",
@@ -59,7 +80,7 @@ const graphKinds = "allocations|cluster|elections"
 
 // verbs lists every command in the order of the help. It is a function, because help walks the table that holds it.
 func verbs() []verb {
-	return append(append(heapVerbs(), clusterVerbs()...), shellVerbs()...)
+	return slices.Concat(heapVerbs(), registerVerbs(), clusterVerbs(), shellVerbs())
 }
 
 func heapVerbs() []verb {
@@ -102,6 +123,38 @@ func heapVerbs() []verb {
 		{name: "who", forms: []string{"ADDRESS"}, run: (*Shell).who,
 			does:     "the allocation, company, owners and leader behind an address",
 			examples: []string{"who 0x500000001000", "who _"}},
+	}
+}
+
+func registerVerbs() []verb {
+	return []verb{
+		{name: "reg", run: (*Shell).registers, tail: afterRegister, long: true,
+			forms: []string{"r REGISTER [FILE]", "w REGISTER TEXT", "load REGISTER FILE", "ls [NODE]", "at NODE REGISTER",
+				"who REGISTER", "members", "spread NODE..."},
+			does: "registers: cells with a number, read and written by quorums, without a leader",
+			each: []string{
+				"prints a register's value, text as text and anything else as a hex dump; or puts it into a file",
+				"writes the rest of the line into a register",
+				"writes a file into a register",
+				"table of the registers that a node stores: this one if none is named",
+				"prints what one node stores of a register, which may be older than what `reg r` prints",
+				"who keeps a register: its shard, the epoch, its replicas, and those of a change under way",
+				"which nodes keep registers",
+				"keeps the registers on exactly these nodes from now on; returns when all have moved",
+			},
+			more:     "A value has up to 1 MiB. TEXT begins after one blank and may hold blanks; an empty or binary value is loaded from a file. In -c a ';' outside quotes ends TEXT. A tag shows the time stamp, the writer's first digits and its operation; JSON and CSV have it all.",
+			examples: []string{"reg w 7 hello", "reg r 7", "reg w 1 20", "reg w 2 22", "reg load 8 photo.png", "reg r 8 copy.bin", "reg ls", "reg ls 1", "reg who 7", "reg members", "reg spread 0 1 2"}},
+		{name: "job", run: (*Shell).jobs, tail: afterArgs, long: true,
+			forms: []string{"JOB INPUT... [--args JSON]", "add MODULE FILE", "rm MODULE", "ls"},
+			does:  "jobs: work that is sent to where its data is",
+			each: []string{
+				"runs a job where most of its inputs are, and prints its answer",
+				"adds a module of WebAssembly, to be run as a job of that name",
+				"removes a module",
+				"table of the jobs that there are: the built-ins and the modules",
+			},
+			more:     "A job has the time of a command (`set timeout`). A module named words is added with: job add words words.wasm; the names add, rm and ls are taken.",
+			examples: []string{"job sum 1 2", "job count 7", "job sha256 7 8", `job grep 7 --args {"pattern":"l+"}`, "job ls"}},
 	}
 }
 

@@ -39,15 +39,20 @@ type Placement struct {
 func Place(r message.Registers) *Placement {
 	p := &Placement{Epoch: r.Epoch}
 	for s := range p.groups {
-		p.groups[s] = [][]message.Member{Replicas(s, r.Members, r.Replicas)}
-		if len(r.Next) > 0 {
-			next := Replicas(s, r.Next, r.Replicas)
-			if !sameMembers(p.groups[s][0], next) {
-				p.groups[s] = append(p.groups[s], next)
-			}
-		}
+		p.groups[s] = Groups(r, s)
 	}
 	return p
+}
+
+// Groups are the replicas of one shard in a configuration, as Placement.Groups has them.
+func Groups(r message.Registers, shard int) [][]message.Member {
+	groups := [][]message.Member{Replicas(shard, r.Members, r.Replicas)}
+	if len(r.Next) > 0 {
+		if next := Replicas(shard, r.Next, r.Replicas); !sameMembers(groups[0], next) {
+			groups = append(groups, next)
+		}
+	}
+	return groups
 }
 
 // Groups are the replicas of a shard: one group, or, while members change, the old and the new one. An

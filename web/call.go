@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -17,7 +18,7 @@ import (
 
 const (
 	defaultTimeout = 5 * time.Second  // what a request gives the heap
-	maxTimeout     = 30 * time.Second // what ?timeout= may ask for
+	maxTimeout     = 30 * time.Second // what ?timeout= may ask for, unless the request has more by itself
 	maxKey         = 255              // bytes of an Idempotency-Key
 )
 
@@ -51,7 +52,7 @@ func (c *call) parseQuery() (err error) {
 		c.timeout = rt.patience
 	}
 	if v := c.query.Get("timeout"); v != "" {
-		if c.timeout, err = parseTimeout(v); err != nil {
+		if c.timeout, err = parseTimeout(v, rt.longest()); err != nil {
 			return err
 		}
 	}
@@ -59,13 +60,13 @@ func (c *call) parseQuery() (err error) {
 }
 
 // parseTimeout reads 2s, 500ms, or a number of seconds.
-func parseTimeout(s string) (time.Duration, error) {
+func parseTimeout(s string, most time.Duration) (time.Duration, error) {
 	d, err := time.ParseDuration(s)
 	if n, e := strconv.ParseUint(s, 10, 16); e == nil {
 		d, err = time.Duration(n)*time.Second, nil
 	}
-	if err != nil || d <= 0 || d > maxTimeout {
-		return 0, message.Errorf(message.InvalidArgument, "the timeout %s is not between 1ms and %v; use 2s or 500ms", message.Quote(s), maxTimeout)
+	if err != nil || d <= 0 || d > most {
+		return 0, message.Errorf(message.InvalidArgument, "the timeout %s is not between 1ms and %v; use 2s or 500ms", message.Quote(s), most)
 	}
 	return d, nil
 }
@@ -119,41 +120,117 @@ func (c *call) heap(arguments ...any) (Heap, error) {
 	return c.s.cfg.Heap.Idempotent(message.ClientID(h.Sum(nil)[:len(message.ClientID{})])), nil
 }
 
+// unkeyed refuses an Idempotency-Key where nobody would remember it: who sends one relies on it.
+func (c *call) unkeyed() error {
+	if len(c.r.Header.Values("Idempotency-Key")) > 0 {
+		return message.Errorf(message.InvalidArgument, "%s %s takes no Idempotency-Key: registers and jobs remember none, so a repetition is done again; send the request without it", c.route.method, c.route.path)
+	}
+	return nil
+}
+
 // upload is the request's body, up to most bytes.
 func (c *call) upload(most int64) *upload {
 	return &upload{from: http.MaxBytesReader(c.answer.w, c.r.Body, most), control: c.answer.control, stall: c.s.cfg.Limits.Stall}
 }
 
-// object reads the body: a JSON object of exactly the route's fields. Where there are none it may be empty.
+// object reads the body: a JSON object of the route's fields, all of them numbers. Where there are none it may
+// be empty.
 func (c *call) object() (map[string]uint64, error) {
-	fields, most := c.route.body, c.s.cfg.Limits.JSON
-	if c.r.ContentLength > most {
-		return nil, tooLarge(most)
-	}
-	b, err := io.ReadAll(c.upload(most))
+	b, release, err := c.body()
 	if err != nil {
-		return nil, bodyError(err)
+		return nil, err
 	}
-	if len(fields) == 0 && strings.TrimSpace(string(b)) == "" {
+	defer release()
+	if len(c.route.body) == 0 && strings.TrimSpace(string(b)) == "" {
 		return nil, nil
 	}
-	return parseObject(b, fields)
+	return parseObject(b, c.route.body)
+}
+
+// members reads the body: a JSON object of the route's fields. They are good until they are released.
+func (c *call) members() (got members, release func(), err error) {
+	b, release, err := c.body()
+	if err != nil {
+		return nil, nil, err
+	}
+	if got, err = parseMembers(b, c.route.body); err != nil {
+		release()
+		return nil, nil, err
+	}
+	return got, release, nil
+}
+
+// body reads the body whole, up to what the route takes.
+func (c *call) body() (b []byte, release func(), err error) {
+	most := c.route.most
+	if most == 0 {
+		most = c.s.cfg.Limits.JSON
+	}
+	length := c.r.ContentLength
+	if length > most {
+		return nil, nil, tooLarge(most)
+	}
+	body := c.upload(most)
+	if length < 0 { // unknown: only what proves to be large needs a slot
+		if b, err = io.ReadAll(io.LimitReader(body, progress+1)); err != nil {
+			return nil, nil, bodyError(err)
+		}
+		length = int64(len(b))
+		if length > progress {
+			length = most
+		}
+	}
+	if release, err = c.slot(int(length)); err != nil {
+		return nil, nil, err
+	}
+	body.resume()
+	whole := bytes.NewBuffer(make([]byte, 0, length+bytes.MinRead)) // what ReadFrom fills without growing
+	whole.Write(b)
+	if _, err = whole.ReadFrom(body); err != nil {
+		release()
+		return nil, nil, bodyError(err)
+	}
+	return whole.Bytes(), release, nil
 }
 
 func (c *call) json(status int, v any) error { return writeJSON(c.answer, status, v) }
 
 // slot waits for the right to hold a buffer of n bytes, so that many large transfers at once do not fill the
-// node's memory (W3). Small buffers need none.
+// node's memory (W3): one slot for each MiB begun, all of them for what is larger than there are. Small buffers
+// need none.
 func (c *call) slot(n int) (release func(), err error) {
 	if n <= progress {
 		return func() {}, nil
 	}
+	slots, want, have := c.s.transfers, 1+(n-1)/message.MaxData, 0
+	want = min(want, cap(slots))
 	ctx, cancel := c.context()
 	defer cancel()
-	select {
-	case c.s.transfers <- struct{}{}:
-		return func() { <-c.s.transfers }, nil
-	case <-ctx.Done():
-		return nil, message.Errorf(message.Busy, "%d large transfers are under way on this node, and it takes no more; nothing was done; try again or ask another node", cap(c.s.transfers))
+	release = func() {
+		for range have {
+			<-slots
+		}
 	}
+	if want > 1 { // one at a time gathers: two that held a part each would wait for each other
+		select {
+		case c.s.gathering <- struct{}{}:
+			defer func() { <-c.s.gathering }()
+		case <-ctx.Done():
+			return nil, c.noSlot()
+		}
+	}
+	for have < want {
+		select {
+		case slots <- struct{}{}:
+			have++
+		case <-ctx.Done():
+			release()
+			return nil, c.noSlot()
+		}
+	}
+	return release, nil
+}
+
+func (c *call) noSlot() error {
+	return message.Errorf(message.Busy, "large transfers are under way on this node, and it takes no more than %d MiB of them; nothing was done; try again or ask another node", cap(c.s.transfers))
 }

@@ -18,9 +18,16 @@
 // compared with its allocation before its first piece, so what does not fit changes nothing (W1); what fails
 // half-way says how much was written.
 //
-// An Idempotency-Key makes a repeated POST, PUT or DELETE harmless, at whichever node it arrives: key, verb,
+// An Idempotency-Key makes a repeated POST, PUT or DELETE of the heap harmless, at whichever node it arrives: key, verb,
 // path and arguments together become the client id under which the companies remember the answer. A key that
 // is used for a second, different request therefore never gets the first one's answer.
+//
+// Registers and jobs remember no keys: a repeated write is a second write. Their routes refuse a key, for who
+// sends one relies on it.
+//
+// JSON of requests is read where it lies (json.go): a body may be megabytes of one string, and a request holds
+// one copy of it. What encoding/json would silently replace or merge is refused: bytes that are not UTF-8, half
+// of a surrogate pair, a name that stands there twice.
 //
 // The package starts no goroutine but those of net/http, which Close ends and waits for. Content-Type is not
 // looked at, neither is what a client accepts.

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -14,20 +15,23 @@ import (
 // Whatever the body is, the answer is a success or an error object of the caller's fault, and an object that is
 // taken is one that encoding/json takes too.
 func FuzzBodies(f *testing.F) {
-	for _, body := range []string{`{"size":100}`, `{"old":1,"new":"0x2"}`, `{"delta":"-1"}`, `{}`, `[`, `{"size":1,"size":2}`, `{"size":1e3}`, "\xff", `{"\u0073ize":1}`} {
+	for _, body := range []string{`{"size":100}`, `{"old":1,"new":"0x2"}`, `{"delta":"-1"}`, `{}`, `[`, `{"size":1,"size":2}`, `{"size":1e3}`, "\xff", `{"\u0073ize":1}`,
+		`{"addr":1,"value":"\ud83d\ude00"}`, `{"addr":"0x1","data":"AA=="}`, `{"addr":1,"value":"\udc00"}`, `{"nodes":[0,1]}`,
+		`{"job":"sum","addresses":[1,"reg:2",{}],"args":{"a":["]"]}}`} {
 		f.Add(body)
 	}
 	s, _ := newServer(f, nil)
-	paths := []string{"/v1/malloc", "/v1/memory/" + first + "/cas", "/v1/memory/" + first + "/add", "/v1/nodes/2/kill"}
+	paths := []string{"/v1/malloc", "/v1/memory/" + first + "/cas", "/v1/memory/" + first + "/add", "/write", "/v1/jobs", "/v1/register-members", "/v1/nodes/2/kill"}
+	methods := map[string]string{"/v1/register-members": "PUT"}
 	f.Fuzz(func(t *testing.T, body string) {
 		for _, path := range paths {
-			w := ask(s, "POST", path, body)
+			w := ask(s, cmp.Or(methods[path], "POST"), path, body)
 			switch w.Code {
 			case 200, 201:
-				if path != paths[3] && !json.Valid([]byte(body)) {
+				if path != paths[6] && !json.Valid([]byte(body)) {
 					t.Errorf("%s takes %q", path, body)
 				}
-			case 400, 413, 507:
+			case 400, 404, 413, 422, 507:
 				refusal(t, w)
 			default:
 				t.Errorf("%s %q: %d %s", path, body, w.Code, w.Body)
@@ -120,7 +124,7 @@ func TestScanIsBounded(t *testing.T) {
 func FuzzObject(f *testing.F) {
 	f.Add([]byte(`{"old":1,"new":2}`))
 	f.Add([]byte(`{"new":0,"old":18446744073709551615}`))
-	fields := []field{{"old", word, ""}, {"new", word, ""}}
+	fields := []field{{"old", word, must, ""}, {"new", word, must, ""}}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		got, err := parseObject(b, fields)
 		if err != nil {

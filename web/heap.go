@@ -23,6 +23,21 @@ type Heap interface {
 	Nodes(ctx context.Context) ([]client.Node, error)
 	Companies(ctx context.Context) ([]client.Company, error)
 	Elections(ctx context.Context) ([]message.Tenure, error)
+	ReadRegister(ctx context.Context, address uint64) (client.Register, error) // NotWritten if it never was
+	// WriteRegister writes up to message.MaxData bytes.
+	WriteRegister(ctx context.Context, address uint64, value []byte) (message.Tag, error)
+	// RegisterAt is only what that very node stores: NotWritten also where it is none of the replicas.
+	RegisterAt(ctx context.Context, node message.NodeID, address uint64) (client.Register, error)
+	// ListRegisters lists what the node stores, by address, from `from` on, at most `most`; fewer mean the end.
+	ListRegisters(ctx context.Context, node message.NodeID, from uint64, most int) ([]client.RegisterEntry, error)
+	RegisterPlace(ctx context.Context, address uint64) (client.RegisterPlace, error)
+	RegisterMembers(ctx context.Context) (message.Registers, error)
+	// SpreadRegisters keeps the registers on exactly these nodes from now on, and returns when they are there.
+	SpreadRegisters(ctx context.Context, nodes []message.NodeID, progress func(string)) error
+	RunJob(ctx context.Context, q message.JobRequest) (message.JobResult, error)
+	AddJob(ctx context.Context, name string, module []byte) (message.Job, error) // in place of one of that name
+	DropJob(ctx context.Context, name string) error
+	Jobs(ctx context.Context) ([]message.Job, error) // those that were added
 	// Idempotent is the same heap, whose next request is known to the cluster as the first of client id:
 	// done once, however often it is asked.
 	Idempotent(id message.ClientID) Heap

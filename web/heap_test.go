@@ -12,6 +12,7 @@ import (
 
 // fakeHeap is a heap in one map. It gives out whole pages, one after another.
 type fakeHeap struct {
+	fakeRegisters
 	mu       sync.Mutex // guards what follows
 	all      []message.Allocation
 	bytes    map[message.Addr][]byte
@@ -27,7 +28,7 @@ type fakeHeap struct {
 }
 
 func newFakeHeap() *fakeHeap {
-	return &fakeHeap{bytes: map[message.Addr][]byte{}, freed: map[message.Addr]bool{}, next: message.HeapBase + message.PageSize,
+	return &fakeHeap{fakeRegisters: newFakeRegisters(), bytes: map[message.Addr][]byte{}, freed: map[message.Addr]bool{}, next: message.HeapBase + message.PageSize,
 		answers: map[message.ClientID]message.Allocation{}, failures: map[string][]error{}}
 }
 

@@ -127,6 +127,11 @@ func (c *call) metrics() error {
 
 func (c *call) healthz() error { return c.json(http.StatusOK, health{true, c.s.cfg.Node}) }
 
+// pong answers what older clients ask.
+func (c *call) pong() error {
+	return writeWhole(c.answer, http.StatusOK, c.route.kind, []byte("pong"))
+}
+
 func (c *call) readyz() error {
 	if c.s.cfg.Ready != nil {
 		if err := c.s.cfg.Ready(); err != nil {

@@ -60,7 +60,9 @@ func operation(rt *route) object {
 		properties, required := object{}, []string{}
 		for _, f := range rt.body {
 			properties[f.name] = f.schema()
-			required = append(required, f.name)
+			if f.must {
+				required = append(required, f.name)
+			}
 		}
 		op["requestBody"] = object{"required": true, "content": object{"application/json": object{"schema": object{
 			"type": "object", "properties": properties, "required": required, "additionalProperties": false}}}}
@@ -69,13 +71,9 @@ func operation(rt *route) object {
 }
 
 func (f *field) schema() object {
-	switch f.kind {
-	case count:
-		return object{"type": "integer", "minimum": 0, "description": f.about}
-	case word:
-		return object{"type": []string{"integer", "string"}, "minimum": 0, "pattern": "^([0-9]+|0[xX][0-9a-fA-F]+)$", "description": f.about}
-	}
-	return object{"type": []string{"integer", "string"}, "pattern": "^(-?[0-9]+|0[xX][0-9a-fA-F]+)$", "description": f.about}
+	shape := maps.Clone(kinds[f.kind].schema)
+	shape["description"] = f.about
+	return shape
 }
 
 func parameters(rt *route) []object {
@@ -88,9 +86,12 @@ func parameters(rt *route) []object {
 		case "{id}":
 			all = append(all, object{"name": "id", "in": "path", "required": true,
 				"schema": object{"type": "integer", "minimum": 0}, "description": "a node"})
+		case "{name}":
+			all = append(all, object{"name": "name", "in": "path", "required": true,
+				"schema": object{"type": "string", "minLength": 1, "maxLength": message.MaxJobName}, "description": "a module of jobs"})
 		}
 	}
-	for _, p := range append(slices.Clone(rt.query), param{"timeout", "how long it may take, as 2s or 500ms; at most 30s"}) {
+	for _, p := range append(slices.Clone(rt.query), param{"timeout", "how long it may take, as 2s or 500ms; at most " + rt.longest().String()}) {
 		all = append(all, object{"name": p.name, "in": "query", "schema": object{"type": "string"}, "description": p.about})
 	}
 	if rt.keyed {
@@ -134,10 +135,24 @@ func responses(rt *route) object {
 	return out
 }
 
+var (
+	tagShape = object{"type": "object", "required": []string{"ts", "writer", "op"}, "properties": object{
+		"ts": object{"type": "integer", "minimum": 0}, "op": object{"type": "integer", "minimum": 0}, "writer": object{"type": "string", "pattern": "^[0-9a-f]{32}$"}}}
+	// special are the types that encoding/json writes in a way of their own.
+	special = map[reflect.Type]object{
+		reflect.TypeFor[message.Tag]():     tagShape,
+		reflect.TypeFor[json.RawMessage](): {"description": "any JSON value"},
+		reflect.TypeFor[[]byte]():          {"type": "string", "contentEncoding": "base64"},
+	}
+)
+
 var textMarshaler = reflect.TypeFor[encoding.TextMarshaler]()
 
 // schema describes how encoding/json writes a type of this package's answers.
 func schema(t reflect.Type) object {
+	if shape, ok := special[t]; ok {
+		return shape
+	}
 	if t.Implements(textMarshaler) {
 		return object{"type": "string"}
 	}
@@ -148,8 +163,12 @@ func schema(t reflect.Type) object {
 		return object{"type": "array", "items": schema(t.Elem())}
 	case reflect.Struct:
 		properties, required := object{}, []string{}
-		members(t, properties, &required)
+		gather(t, properties, &required)
 		return object{"type": "object", "properties": properties, "required": required}
+	case reflect.Map:
+		return object{"type": "object", "additionalProperties": schema(t.Elem())}
+	case reflect.Float64:
+		return object{"type": "number"}
 	case reflect.Bool:
 		return object{"type": "boolean"}
 	case reflect.String:
@@ -162,12 +181,12 @@ func schema(t reflect.Type) object {
 	return object{} // anything; a test sees to it that no answer has such a part
 }
 
-// members gathers the properties of a struct, those of embedded ones too.
-func members(t reflect.Type, properties object, required *[]string) {
+// gather lists the properties of a struct, those of embedded ones too.
+func gather(t reflect.Type, properties object, required *[]string) {
 	for i := range t.NumField() {
 		f := t.Field(i)
 		if f.Anonymous {
-			members(f.Type, properties, required)
+			gather(f.Type, properties, required)
 			continue
 		}
 		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")

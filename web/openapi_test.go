@@ -105,8 +105,19 @@ func compare(shape object, v any) string {
 		}
 		return "none of anyOf"
 	}
+	if shape["description"] == "any JSON value" {
+		return ""
+	}
 	switch x := v.(type) {
 	case map[string]any:
+		if each, ok := shape["additionalProperties"].(object); ok {
+			for name, part := range x {
+				if problem := compare(each, part); problem != "" {
+					return name + ": " + problem
+				}
+			}
+			return ""
+		}
 		properties, _ := shape["properties"].(object)
 		for _, name := range shape["required"].([]string) {
 			if _, ok := x[name]; !ok {
@@ -140,6 +151,8 @@ func compare(shape object, v any) string {
 		if shape["type"] != "null" {
 			return "null"
 		}
+	} else if _, ok := v.(float64); ok && shape["type"] == "number" {
+		return ""
 	} else if shape["type"] != want[reflect.TypeOf(v).String()] {
 		return reflect.TypeOf(v).String() + " for " + shape["type"].(string)
 	}

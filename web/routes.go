@@ -6,18 +6,20 @@ import (
 	"strings"
 	"time"
 
+	"dmalloc/client"
 	"dmalloc/message"
 )
 
 // route is one thing that can be asked. Dispatch, the index, /openapi.json and the metrics read it here (W4).
 type route struct {
 	method   string // GET serves HEAD too
-	path     string // with {addr} and {id} for one segment each
+	path     string // with {addr}, {id} and {name} for one segment each
 	name     string // the operation's id
 	about    string
 	query    []param
 	body     []field // a JSON object of these
 	bytes    bool    // the body is bytes
+	most     int64   // of the body, if not what Limits say
 	status   int     // of success
 	kind     string  // content type of success; "" is JSON
 	answer   any     // a value of the type that success answers; nil is no body, or what kind says
@@ -34,15 +36,17 @@ type route struct {
 type param struct{ name, about string }
 
 var (
-	memoryCodes = []message.Code{message.NotAllocated, message.OutOfBounds}
-	nodeCodes   = []message.Code{message.NoSuchNode, message.AlreadyDead, message.AlreadyAlive, message.Unsupported}
+	memoryCodes   = []message.Code{message.NotAllocated, message.OutOfBounds}
+	registerCodes = []message.Code{message.NotWritten}
+	jobCodes      = []message.Code{message.NoSuchJob}
+	nodeCodes     = []message.Code{message.NoSuchNode, message.AlreadyDead, message.AlreadyAlive, message.Unsupported}
 )
 
 // routes is the table. It is a function, because the index walks the table that holds it.
 func routes() []route {
 	all := []route{
 		{method: "POST", path: "/v1/malloc", name: "malloc", about: "allocate size bytes, zeroed", keyed: true,
-			body: []field{{"size", count, "bytes, at least 1"}}, status: http.StatusCreated, answer: allocated{},
+			body: []field{{"size", count, must, "bytes, at least 1"}}, status: http.StatusCreated, answer: allocated{},
 			codes: []message.Code{message.OutOfMemory}, handle: (*call).malloc},
 		{method: "GET", path: "/v1/allocations", name: "listAllocations", about: "list allocations by address, a page at a time",
 			query: []param{{"from", "the first address to list"}, {"limit", "how many to list, 1 to 1000; 100 if not given"},
@@ -59,11 +63,37 @@ func routes() []route {
 		{method: "PUT", path: "/v1/memory/{addr}", name: "write", about: "write the body's bytes; each piece of 1 MiB is linearizable. A body over 1 MiB needs a Content-Length", keyed: true,
 			bytes: true, status: http.StatusOK, answer: written{}, codes: memoryCodes, handle: (*call).write},
 		{method: "POST", path: "/v1/memory/{addr}/cas", name: "compareAndSwap", about: "replace the 8 bytes (little endian) at a multiple of 8 by new, if they are old", keyed: true,
-			body:   []field{{"old", word, "what must stand there"}, {"new", word, "what shall stand there"}},
+			body:   []field{{"old", word, must, "what must stand there"}, {"new", word, must, "what shall stand there"}},
 			status: http.StatusOK, answer: swapped{}, codes: memoryCodes, handle: (*call).compareAndSwap},
 		{method: "POST", path: "/v1/memory/{addr}/add", name: "fetchAdd", about: "add delta to the 8 bytes (little endian) at a multiple of 8; the sum wraps around", keyed: true,
-			body:   []field{{"delta", delta, "what is added; may be negative"}},
+			body:   []field{{"delta", delta, must, "what is added; may be negative"}},
 			status: http.StatusOK, answer: added{}, codes: memoryCodes, handle: (*call).fetchAdd},
+		{method: "GET", path: "/read/{addr}", name: "readRegister", about: "a register's value and its tag; data has it in base64 where it is not UTF-8",
+			status: http.StatusOK, answer: register{}, codes: registerCodes, handle: (*call).readRegister},
+		{method: "POST", path: "/write", name: "writeRegister", about: "write a register; linearizable", most: maxWrite,
+			body:   []field{{"addr", word, must, "which register"}, {"value", text, may, "up to 1 MiB in UTF-8"}, {"data", coded, may, "the same in place of value, for any bytes"}},
+			status: http.StatusOK, answer: tagged{}, handle: (*call).writeRegister},
+		{method: "GET", path: "/registers/{addr}", name: "storedRegister", about: "what this very node stores of a register",
+			status: http.StatusOK, answer: register{}, codes: registerCodes, handle: (*call).storedRegister},
+		{method: "GET", path: "/v1/registers", name: "listRegisters", about: "list the registers that one node stores, by address, a page at a time",
+			query:  []param{{"from", "the first address to list"}, {"limit", "how many to list, 1 to 1000; 100 if not given"}, {"node", "which node; the one that is asked if not given"}},
+			status: http.StatusOK, answer: registerPage{}, codes: []message.Code{message.NoSuchNode}, handle: (*call).listRegisters},
+		{method: "GET", path: "/v1/registers/{addr}/place", name: "registerPlace", about: "which nodes keep a register",
+			status: http.StatusOK, answer: client.RegisterPlace{}, handle: (*call).registerPlace},
+		{method: "GET", path: "/v1/register-members", name: "registerMembers", about: "among which nodes the registers are spread",
+			status: http.StatusOK, answer: message.Registers{}, handle: (*call).registerMembers},
+		{method: "PUT", path: "/v1/register-members", name: "spreadRegisters", about: "keep the registers on exactly these nodes from now on, and wait until they are there",
+			body:   []field{{"nodes", nodeIDs, must, "all that shall keep registers"}},
+			status: http.StatusOK, answer: spread{}, codes: []message.Code{message.NoSuchNode}, patience: spreadTime, handle: (*call).spreadRegisters},
+		{method: "GET", path: "/v1/jobs", name: "listJobs", about: "the jobs that can be run: those built in and the modules",
+			status: http.StatusOK, answer: jobList{}, handle: (*call).listJobs},
+		{method: "POST", path: "/v1/jobs", name: "runJob", about: "run a job on the node that holds most of the addresses", most: maxJob,
+			body:   []field{{"job", text, must, "one of GET /v1/jobs"}, {"addresses", addresses, must, "what it may touch: registers and heap addresses"}, {"args", anything, may, "what the job makes of it, up to 64 KiB"}},
+			status: http.StatusOK, answer: message.JobResult{}, codes: append(jobCodes, message.JobFailed), patience: jobTime, handle: (*call).runJob},
+		{method: "PUT", path: "/v1/jobs/{name}", name: "addJob", about: "add a job, or put another in its place: the body is a WebAssembly module", bytes: true, most: message.MaxJobModule,
+			status: http.StatusOK, answer: message.Job{}, patience: maxTimeout, handle: (*call).addJob},
+		{method: "DELETE", path: "/v1/jobs/{name}", name: "dropJob", about: "remove a module of jobs",
+			status: http.StatusNoContent, codes: jobCodes, handle: (*call).dropJob},
 		{method: "GET", path: "/v1/nodes", name: "listNodes", about: "every node and whether it is alive",
 			status: http.StatusOK, answer: nodeList{}, handle: (*call).nodes},
 		{method: "POST", path: "/v1/nodes/{id}/kill", name: "kill", about: "end the node's process with SIGKILL",
@@ -85,6 +115,7 @@ func routes() []route {
 		{method: "GET", path: "/metrics", name: "metrics", about: "this node's numbers in the Prometheus text format",
 			status: http.StatusOK, kind: "text/plain; version=0.0.4; charset=utf-8", always: true, handle: (*call).metrics},
 		{method: "GET", path: "/healthz", name: "healthz", about: "the process lives", status: http.StatusOK, answer: health{}, always: true, handle: (*call).healthz},
+		{method: "GET", path: "/status/", name: "status", about: "the process lives, in a word", status: http.StatusOK, kind: "text/plain; charset=utf-8", always: true, handle: (*call).pong},
 		{method: "GET", path: "/readyz", name: "readyz", about: "each company of this node has a leader; 503 otherwise", status: http.StatusOK, answer: health{}, always: true, handle: (*call).readyz},
 		{method: "GET", path: "/openapi.json", name: "openapi", about: "this description", status: http.StatusOK, kind: "application/json", always: true, handle: (*call).openapi},
 	}
@@ -111,6 +142,9 @@ func (rt *route) match(segments []string) (vars []string, ok bool) {
 	}
 	return vars, true
 }
+
+// longest is what ?timeout= may ask for.
+func (rt *route) longest() time.Duration { return max(maxTimeout, rt.patience) }
 
 func (rt *route) parameters() string {
 	names := "timeout"

@@ -114,7 +114,7 @@ func (s *Server) judge(err error) *failure {
 	if code == message.Internal {
 		switch {
 		case errors.Is(err, context.DeadlineExceeded):
-			code, err = message.Timeout, errors.New("no answer in time; whether it happened is not known; ask again, with an Idempotency-Key if it changes something")
+			code, err = message.Timeout, errors.New("no answer in time; whether it happened is not known; ask again, with an Idempotency-Key where the request takes one")
 		case errors.Is(err, context.Canceled):
 			code, err = message.Canceled, errors.New("the request was given up; whether it happened is not known")
 		case !s.cfg.Debug:

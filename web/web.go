@@ -19,8 +19,8 @@ import (
 type Limits struct {
 	Open        int           // requests under way, 256; beyond it the answer is 503. Probes and metrics do not count
 	Connections int           // 1024; beyond it new ones wait in the system's queue
-	Transfers   int           // requests that hold a buffer over 64 KiB, 32; beyond it they wait as long as their timeout
-	JSON        int64         // bytes of a JSON body, 64 KiB; beyond it the answer is 413
+	Transfers   int           // MiB of the buffers over 64 KiB that requests hold, 32; beyond it they wait as long as their timeout
+	JSON        int64         // bytes of a JSON body, 64 KiB, where the route has no limit of its own; beyond it the answer is 413
 	Body        int64         // bytes of one write, 64 MiB; beyond it the answer is 413
 	Stall       time.Duration // time for the next 64 KiB of a body or an answer, 10 s; then the connection ends
 }
@@ -66,7 +66,8 @@ type Server struct {
 	routes    []route
 	names     map[string]bool
 	gate      *gate
-	transfers chan struct{} // a slot for each large buffer
+	transfers chan struct{} // a slot for each MiB of large buffers
+	gathering chan struct{} // a slot for the one call that takes several of those
 	stats     *stats
 	debug     http.Handler // nil unless Config.Debug
 	http      *http.Server
@@ -83,7 +84,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{cfg: cfg, routes: routes(), names: map[string]bool{"localhost": true}, gate: newGate(cfg.Limits.Open),
-		transfers: make(chan struct{}, cfg.Limits.Transfers)}
+		transfers: make(chan struct{}, cfg.Limits.Transfers), gathering: make(chan struct{}, 1)}
 	for _, name := range cfg.Names {
 		s.names[strings.ToLower(strings.TrimSuffix(name, "."))] = true
 	}

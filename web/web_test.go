@@ -69,14 +69,24 @@ func refusal(t testing.TB, w *httptest.ResponseRecorder) (code, text string) {
 	return body.Error.Code, body.Error.Message
 }
 
+// goodRequest is a request to a route and what answers it; "…" stands for anything.
+type goodRequest struct {
+	name, method, path, body string
+	status                   int
+	want                     string
+}
+
+// badRequest is a request that is refused, and what the error says.
+type badRequest struct {
+	method, path, body string
+	status             int
+	code, says         string
+}
+
 func TestGoodRequests(t *testing.T) {
 	described := `{"address":"` + first + `","size":100,"state":"allocated","blocks":[{"address":"` + first + `","size":100,"company":1,"nodes":[0,1]}]`
-	// In this order: later rows meet what earlier ones made. "…" stands for anything.
-	rows := []struct {
-		name, method, path, body string
-		status                   int
-		want                     string
-	}{
+	// In this order: later rows meet what earlier ones made.
+	rows := []goodRequest{
 		{"malloc", "POST", "/v1/malloc", `{"size":100}`, 201,
 			`{"address":"0x500000002000","size":100,"blocks":[{"address":"0x500000002000","size":100,"company":2,"nodes":[0,2]}]}`},
 		{"malloc", "POST", "/v1/malloc?timeout=30", " {\n\"size\" : 1 } ", 201, `{"address":"0x500000003000",…`},
@@ -108,6 +118,7 @@ func TestGoodRequests(t *testing.T) {
 		{"openapi", "GET", "/openapi.json", "", 200, `…"openapi": "3.1.0"…`},
 	}
 	s, _ := newServer(t, nil)
+	rows = append(rows, goodRegisterRequests...)
 	seen := map[string]bool{}
 	for _, row := range rows {
 		seen[row.name] = true
@@ -160,11 +171,7 @@ func like(pattern, s string) bool {
 
 func TestBadRequests(t *testing.T) {
 	long := strings.Repeat(" ", 64<<10) + `{"size":1}`
-	rows := []struct {
-		method, path, body string
-		status             int
-		code, says         string
-	}{
+	rows := []badRequest{
 		{"POST", "/v1/malloc", "", 400, "invalid_argument", "not one JSON value"},
 		{"POST", "/v1/malloc", "{", 400, "invalid_argument", "not one JSON value"},
 		{"POST", "/v1/malloc", "[]", 400, "invalid_argument", "not a JSON object"},
@@ -244,7 +251,7 @@ func TestBadRequests(t *testing.T) {
 		{"POST", "/v1/nodes/0/eat", "", 404, "not_found", ""},
 	}
 	s, h := newServer(t, nil)
-	for _, row := range rows {
+	for _, row := range append(rows, badRegisterRequests...) {
 		w := ask(s, row.method, row.path, row.body)
 		code, text := refusal(t, w)
 		if w.Code != row.status || code != row.code || !strings.Contains(text, row.says) {
@@ -257,6 +264,9 @@ func TestBadRequests(t *testing.T) {
 	// W1: nothing has changed.
 	if len(h.all) != 1 || len(h.writes) != 0 || string(h.bytes[h.all[0].Address]) != strings.Repeat("\x00", 100) {
 		t.Errorf("refused requests left %d allocations and %d writes", len(h.all), len(h.writes))
+	}
+	if len(h.registers) != 0 || len(h.modules) != 0 || h.members.Epoch != 1 {
+		t.Errorf("refused requests left %d registers, %d modules and epoch %d", len(h.registers), len(h.modules), h.members.Epoch)
 	}
 	if w := ask(s, "DELETE", "/v1/allocations/"+first, ""); w.Code != 204 {
 		t.Errorf("free: %d", w.Code)

@@ -35,20 +35,24 @@ type benchFlags struct {
 	total    int
 	transfer size
 	profile  string
+
+	sizeGiven bool
 }
 
 // benchCommand measures a heap: one that is up, or one that it starts for the purpose.
 func benchCommand() *cobra.Command {
 	f := benchFlags{size: 16, transfer: 256 << 20}
 	cmd := &cobra.Command{
-		Use:   "bench [mix|failover|allocations|file]",
+		Use:   "bench [mix|failover|allocations|file|registers]",
 		Short: "measure a heap from outside, and raw Dragonboat beside it",
 		Long: `bench measures a heap with clients of its own: one that is up (--connect), or one that it starts as up would.
 
   mix          operations drawn from --mix, for each number of --clients, and raw Dragonboat with as many
   failover     kill the leader, --rounds times: time to the next write that is acknowledged
   allocations  MALLOC with 1000 and with --total live allocations, and the memory that these take
-  file         write and read back --transfer bytes`,
+  file         write and read back --transfer bytes
+  registers    registers by quorum and heap memory through Raft in one run, for each number of --clients, and what a
+               client loses when a register's replica is killed or frozen, --rounds times`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			what := "mix"
@@ -63,9 +67,10 @@ func benchCommand() *cobra.Command {
 			if f.output != "table" && f.output != "json" {
 				return usage("-o %s: use table or json", f.output)
 			}
-			run := map[string]func(context.Context, *target, bench.Mix) error{"mix": f.runMix, "failover": f.runFailover, "allocations": f.runAllocations, "file": f.runFile}[what]
+			f.sizeGiven = cmd.Flags().Changed("size")
+			run := map[string]func(context.Context, *target, bench.Mix) error{"mix": f.runMix, "failover": f.runFailover, "allocations": f.runAllocations, "file": f.runFile, "registers": f.runRegisters}[what]
 			if run == nil {
-				return usage("bench %s: use mix, failover, allocations or file", what)
+				return usage("bench %s: use mix, failover, allocations, file or registers", what)
 			}
 			if f.profile != "" {
 				file, err := os.Create(f.profile)
@@ -101,7 +106,7 @@ func benchCommand() *cobra.Command {
 	fl.StringVarP(&f.output, "output", "o", "table", "table, or json: a line a row")
 	fl.StringVar(&f.profile, "profile", "", "write a CPU profile of the clients to this file")
 	fl.BoolVar(&f.noRaw, "no-raw", false, "do not measure raw Dragonboat")
-	fl.IntVar(&f.rounds, "rounds", 10, "kills of failover")
+	fl.IntVar(&f.rounds, "rounds", 10, "kills of failover, and of registers")
 	fl.IntVar(&f.total, "total", 1_000_000, "live allocations of allocations")
 	fl.Var(&f.transfer, "transfer", "bytes of file")
 	return cmd

@@ -14,10 +14,10 @@ const module = "dmalloc"
 // lines are the rooms from the innermost out. A room imports rooms of earlier lines, none of its own.
 var lines = [][]string{
 	{"message"},
-	{"block", "page", "lease", "register", "ring", "election"},
+	{"block", "page", "lease", "register", "ring", "election", "fault"},
 	{"company", "dotgen"},
 	{"directory"}, // has the shape of a company
-	{"transport", "certs", "internal/quiet"},
+	{"transport", "certs", "faultfs", "internal/quiet"},
 	{"client", "member", "owner", "quorum", "pagetable", "store", "mapped"},
 	{"bench", "drill", "job", "vm"},
 	{"cluster"},
