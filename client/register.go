@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 	"sync"
 	"sync/atomic"
@@ -194,6 +195,9 @@ func (h *Heap) SpreadRegisters(ctx context.Context, nodes []message.NodeID, prog
 	if err := h.Change(ctx, message.REGCHANGE, nodes); err != nil {
 		return err
 	}
+	wanted := slices.Clone(nodes)
+	slices.Sort(wanted)
+	wanted = slices.Compact(wanted)
 	told := ""
 	for {
 		d, err := h.Directory(ctx)
@@ -201,10 +205,10 @@ func (h *Heap) SpreadRegisters(ctx context.Context, nodes []message.NodeID, prog
 			return message.Errorf(message.Timeout, "the registers are still moving, which goes on without this command; look with reg members")
 		}
 		r := d.Registers
-		if len(r.Next) == 0 {
-			return nil
+		if len(r.Next) == 0 && slices.EqualFunc(r.Members, wanted, func(m message.Member, n message.NodeID) bool { return m.Node == n }) {
+			return nil // a directory that has not yet heard of the change has other members
 		}
-		if text := fmt.Sprintf("moving registers from nodes %s to %s (epoch %d)", memberList(r.Members), memberList(r.Next), r.Epoch); progress != nil && text != told {
+		if text := fmt.Sprintf("registers move from nodes %s to %s", memberList(r.Members), list(wanted)); progress != nil && text != told {
 			progress(text)
 			told = text
 		}
