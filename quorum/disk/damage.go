@@ -49,8 +49,12 @@ func unreadable(file string, offset int64, err error) error {
 		Text: fmt.Sprintf("cannot read kept file %s; make it readable and start again", file), Err: err}
 }
 
-// noRoom says whether an error of a write means that the disk, or what we may use of it, is full.
+// noRoom says whether an error of a write means that the disk, or what we may use of it, is full, and nothing
+// worse.
 func noRoom(err error) bool {
+	if errors.As(err, new(syncError)) {
+		return false
+	}
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG)
 }
 

@@ -119,6 +119,7 @@ func saveManifest(l layer, dir string, m manifest) error {
 type syncError struct{ err error }
 
 func (e syncError) Error() string { return e.err.Error() }
+func (e syncError) Unwrap() error { return e.err }
 
 func beyondFull(err error) error {
 	if err == nil {

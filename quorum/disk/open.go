@@ -20,6 +20,9 @@ func open(l layer, dir string, id Identity, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.Disk != nil {
+		l = drilled{l, o.Disk}
+	}
 	if len(id.Cluster) > maxCluster {
 		return nil, message.Errorf(message.InvalidArgument, "the cluster's name has %d bytes; at most %d are kept", len(id.Cluster), maxCluster)
 	}
@@ -284,7 +287,7 @@ func (s *Store) tidy(leftover []string) error {
 	m.Segments[len(m.Segments)-1].seal = c.seal
 	if err := s.save(m); err != nil {
 		// The older one is right as well, unless nobody knows which one is there.
-		if noRoom(err) && !errors.As(err, new(syncError)) {
+		if noRoom(err) {
 			return nil
 		}
 		return &message.Error{Op: "disk.Open", Code: message.Unavailable, Text: fmt.Sprintf("cannot write %s; make the disk work and start again", filepath.Join(s.dir, manifestName)), Err: err}

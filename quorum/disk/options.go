@@ -29,6 +29,12 @@ const (
 	firstSegment = 1
 )
 
+// Disk is asked before files are changed, so that drills can fill a disk or slow it down.
+type Disk interface {
+	BeforeWrite(n int) error // n bytes are to be written, or 0: a file is to be made
+	BeforeSync() error       // what was written is to be made durable; may wait
+}
+
 // Identity says whose registers these are. Files of another cluster, node or incarnation are refused.
 type Identity struct {
 	Cluster     string
@@ -46,6 +52,7 @@ type Options struct {
 	Shards int
 	Shard  func(message.RegisterID) int
 
+	Disk   Disk                               // asked before the real one is used; nil: always well
 	Known  bool                               // the store was opened before: an empty directory is damage
 	Log    *slog.Logger                       // nil: nothing is logged
 	Synced func(d time.Duration, records int) // told of each sync of records; must not block

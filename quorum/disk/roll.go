@@ -51,8 +51,7 @@ func (s *Store) create(number, prev uint32) (*segment, error) {
 // Open finds that out.
 func (s *Store) discard(c *segment, why error) {
 	_ = c.file.Close()
-	var sync syncError
-	if noRoom(why) && !errors.As(why, &sync) {
+	if noRoom(why) {
 		_ = s.layer.Remove(c.path)
 	}
 }

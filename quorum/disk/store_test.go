@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -395,5 +396,67 @@ func TestCompactionLeavesDamage(t *testing.T) {
 	}
 	if got, _, err := s.Get(reg(5), 99); err != nil || string(got.Value) != "new" {
 		t.Errorf("%+v %v", got, err)
+	}
+}
+
+// drill is a disk that is full or fails by command.
+type drill struct{ write, sync atomic.Pointer[error] }
+
+func (d *drill) BeforeWrite(int) error { return ask(&d.write) }
+func (d *drill) BeforeSync() error     { return ask(&d.sync) }
+
+func ask(p *atomic.Pointer[error]) error {
+	if err := p.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+func TestDrill(t *testing.T) {
+	var d drill
+	dir, o := t.TempDir(), Options{Disk: &d, SegmentSize: 300}
+	s, err := Open(dir, me, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	if err := put(t, s, reg(1), tag(1), make([]byte, 200)); err != nil {
+		t.Fatal(err)
+	}
+	full := fmt.Errorf("%w by command", syscall.ENOSPC)
+	d.write.Store(&full)
+	for range 3 {
+		if err := put(t, s, reg(2), tag(1), nil); message.CodeOf(err) != message.OutOfMemory || !strings.Contains(err.Error(), "by command") {
+			t.Fatalf("full: %v", err)
+		}
+		if err := put(t, s, reg(3), tag(1), make([]byte, 200)); message.CodeOf(err) != message.OutOfMemory {
+			t.Fatalf("full, and a new segment needed: %v", err)
+		}
+		if err := keep(s, "name", "blob"); message.CodeOf(err) != message.OutOfMemory {
+			t.Fatalf("full: %v", err)
+		}
+	}
+	if got, ok, err := s.Get(reg(1), 999); !ok || err != nil || got.Size != 200 {
+		t.Fatalf("what was there is served: %v %v", ok, err)
+	}
+	d.write.Store(nil)
+	if err := put(t, s, reg(3), tag(1), make([]byte, 200)); err != nil {
+		t.Fatal(err)
+	}
+	d.write.Store(&full)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if s, err = Open(dir, me, o); err != nil {
+		t.Fatalf("a full disk keeps nobody from reading: %v", err)
+	}
+	if got, _, err := s.Get(reg(3), 999); err != nil || got.Size != 200 {
+		t.Fatalf("%+v %v", got, err)
+	}
+	d.write.Store(nil)
+	failed := errors.New("no sync by command")
+	d.sync.Store(&failed)
+	if err := put(t, s, reg(3), tag(2), nil); message.CodeOf(err) != message.Unavailable || !errors.Is(err, failed) {
+		t.Fatalf("%v", err)
 	}
 }

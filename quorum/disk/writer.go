@@ -68,14 +68,13 @@ func (s *Store) perform(ops []op) {
 
 // outcome turns what went wrong with a write into what is told, and ends the store if it must (D6).
 func (s *Store) outcome(doing string, err error) error {
-	var sync syncError
 	var refused *refusal
 	switch {
 	case err == nil:
 		return nil
 	case errors.As(err, &refused):
 		return refused.error
-	case errors.As(err, &sync) || !noRoom(err):
+	case !noRoom(err):
 		return s.fail(doing, err)
 	}
 	if !s.full.Swap(true) {
@@ -173,13 +172,18 @@ func (s *Store) commit() error {
 	return nil
 }
 
-// cutBack takes a group back that found no room. What of it stays after a crash is a torn end.
+// cutBack takes a group back that found no room. The cut is synced: the segment may be full next, and then
+// nothing may lie behind its end.
 func (s *Store) cutBack(c *segment, why error) error {
 	if !noRoom(why) {
 		return why
 	}
 	c.marked = false
-	if err := c.file.Truncate(c.End); err != nil {
+	err := c.file.Truncate(c.End)
+	if err == nil {
+		err = c.file.Sync()
+	}
+	if err != nil {
 		return beyondFull(errors.Join(why, err))
 	}
 	return why
@@ -212,14 +216,10 @@ func (s *Store) leaveMark() {
 	g := group{seq: c.Seq + 1, prev: c.Sum, manifest: s.manifest.Serial}
 	g.putHeader(b[:], c.nonce, c.End)
 	_, err := c.file.WriteAt(b[:], c.End)
-	if err != nil && noRoom(err) {
-		err = s.cutBack(c, err)
-		if noRoom(err) {
-			return
-		}
-	}
 	if err != nil {
-		_ = s.outcome("write a mark", err)
+		if err = s.cutBack(c, err); !noRoom(err) {
+			_ = s.fail("write a mark", err)
+		}
 		return
 	}
 	c.marked, c.manifest = true, s.manifest.Serial
