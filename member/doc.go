@@ -45,7 +45,7 @@
 // memberlist exchanges its whole table by a stream on which each side writes once. A stream here is exactly
 // that: a question and its answer, cut into parts. Parts may arrive in any order; a lost one is not repeated,
 // so the exchange fails at its deadline, and the next one is due soon anyhow. Compression, encryption and pings
-// by stream are off: the carrier has TLS, and a second ping along the same link says nothing new.
+// by stream are off: TLS is the carrier's affair, and a second ping along the same link says nothing new.
 //
 // # Goroutines
 //
@@ -57,6 +57,12 @@
 // memberlist is odd in ways that shaped this: Node.State in what Members returns is never set, so the watcher asks for
 // the table by a stream to itself, where suspects show; a failed send of any but a socket's error ends a probe without a
 // verdict, so the network reports none; a dead node is forgotten after a while, so the table remembers in its place.
+//
+// # Cost
+//
+// An idle node of twenty sends 4 packets a second of 60 bytes, takes a thousandth of a core and 0.2 MiB
+// (BenchmarkIdle, default intervals). A frozen node of 3 or of 20 is suspect after 1 to 2 s and dead to all
+// after 3 to 5; when it goes on, it is alive to all in less than a second.
 //
 // It decides nothing about companies or registers, and never votes. Next: package node, which asks it.
 package member

@@ -27,7 +27,8 @@ type world struct {
 	frozen    map[message.NodeID]bool
 	held      []letter
 	loss      float64
-	strangers bool // some nodes do not have others in their directory, and refuse their packets
+	away      map[message.NodeID]func(letter) // where packets of nodes outside of the process go
+	strangers bool                            // some nodes do not have others in their directory, and refuse their packets
 	sent      int
 	bytes     int
 	questions map[message.NodeID]int // streams' packets, by who asked
@@ -51,7 +52,7 @@ type letter struct {
 
 func newWorld(t testing.TB, count int, edit ...func(*Config)) *world {
 	w := &world{t: t, nodes: map[message.NodeID]*inhabitant{}, cut: map[[2]message.NodeID]bool{},
-		delay: map[[2]message.NodeID]time.Duration{}, frozen: map[message.NodeID]bool{}, questions: map[message.NodeID]int{}}
+		delay: map[[2]message.NodeID]time.Duration{}, frozen: map[message.NodeID]bool{}, questions: map[message.NodeID]int{}, away: map[message.NodeID]func(letter){}}
 	for i := range count {
 		w.start(message.NodeID(i), count, edit...)
 	}
@@ -139,6 +140,10 @@ func (w *world) send(l letter) error {
 	}
 	w.bytes += len(l.packet)
 	link := [2]message.NodeID{l.from, l.to}
+	if away := w.away[l.to]; away != nil {
+		away(l)
+		return nil
+	}
 	switch in := w.nodes[l.to]; {
 	case w.cut[link]:
 		return nil // as a firewall does
@@ -177,6 +182,12 @@ func (w *world) thaw(id message.NodeID) {
 	for _, l := range held {
 		w.send(l)
 	}
+}
+
+func (w *world) setAway(id message.NodeID, send func(letter)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.away[id] = send
 }
 
 func (w *world) setCut(cut bool, links ...[2]message.NodeID) {

@@ -66,6 +66,7 @@ type Node struct {
 	near      *client.Heap // prefers this node's own replicas, for jobs
 
 	directory atomic.Pointer[message.Directory]
+	told      atomic.Pointer[[]message.Node] // where the launcher says that nodes are
 
 	electMu  sync.Mutex
 	election *election.History
@@ -245,16 +246,27 @@ func (n *Node) SetPeers(peers []message.Node, dead []message.NodeID) {
 		}
 	}
 	n.transport.SetPeers(m)
+	n.told.Store(&peers)
 	for {
 		old := n.directory.Load()
 		d := old.Clone()
-		for _, p := range peers {
-			if have := d.Node(p.ID); have != nil && p.Address != "" && p.Incarnation >= have.Incarnation {
-				have.Address, have.HTTP = p.Address, p.HTTP
-			}
-		}
+		n.address(d)
 		if n.directory.CompareAndSwap(old, d) {
 			return
+		}
+	}
+}
+
+// address puts into a directory where the launcher says that nodes are. The log may still have the
+// addresses of an earlier start, under which nobody would be found.
+func (n *Node) address(d *message.Directory) {
+	told := n.told.Load()
+	if told == nil {
+		return
+	}
+	for _, p := range *told {
+		if have := d.Node(p.ID); have != nil && p.Address != "" && p.Incarnation >= have.Incarnation {
+			have.Address, have.HTTP = p.Address, p.HTTP
 		}
 	}
 }

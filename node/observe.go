@@ -45,8 +45,7 @@ func (n *Node) readDirectory() {
 	})
 }
 
-// learn takes in a directory that is newer than the one known. What the launcher said of addresses
-// stands until a node's own announcement has reached the directory.
+// learn takes in a directory that is newer than the one known.
 func (n *Node) learn(d *message.Directory) {
 	for {
 		old := n.directory.Load()
@@ -59,6 +58,7 @@ func (n *Node) learn(d *message.Directory) {
 				next.Nodes[i].Address, next.Nodes[i].HTTP = old.Nodes[i].Address, old.Nodes[i].HTTP
 			}
 		}
+		n.address(next)
 		if n.directory.CompareAndSwap(old, next) {
 			if n.table != nil {
 				n.table.SetDirectory(next)
