@@ -17,8 +17,10 @@ import (
 	"github.com/lni/dragonboat/v4/plugin/tan"
 	"github.com/lni/dragonboat/v4/raftio"
 	sm "github.com/lni/dragonboat/v4/statemachine"
+	"github.com/lni/vfs"
 
 	"dmalloc/company"
+	"dmalloc/faultfs"
 	"dmalloc/message"
 	"dmalloc/owner/tanlog"
 )
@@ -37,12 +39,17 @@ type Config struct {
 	// Entry and Index hear how long a request waited and its entry took, and how long a ReadIndex took.
 	Entry func(wait, commit time.Duration)
 	Index func(took time.Duration)
+	Files vfs.FS       // where Dir is; nil means the machine's files. Other files are not checked before they are opened
+	Disk  faultfs.Disk // what is wrong with the disk on purpose; nil: nothing
+	// Failed hears once, and must not wait, that the disk failed: the process has to end. Without it Dragonboat panics.
+	Failed func(error)
 }
 
 // Host holds the replicas of this node over one Dragonboat NodeHost.
 type Host struct {
 	cfg    Config
 	nh     *dragonboat.NodeHost
+	disk   *sentinel
 	origin uint64
 
 	mu       sync.RWMutex
@@ -63,18 +70,26 @@ const (
 	keptEntries  = 256       // entries kept behind a snapshot, so that a follower a little late needs no snapshot
 )
 
-// Open checks the kept files and opens them. A *tanlog.DamageError means that they were altered.
+// Open checks the kept files and opens them. A *tanlog.DamageError means that they were altered, a
+// *message.Error of class Unavailable that the disk does not take what is written.
 func Open(cfg Config) (*Host, error) {
 	dir := filepath.Join(cfg.Dir, "raft")
-	if _, err := tanlog.Check(dir); err != nil {
+	disk := newSentinel(cfg)
+	if err := disk.prepare(dir); err != nil {
 		return nil, err
+	}
+	if cfg.Files == nil {
+		if _, err := tanlog.Check(dir); err != nil {
+			return nil, err
+		}
 	}
 	var random [8]byte
 	if _, err := rand.Read(random[:]); err != nil {
 		return nil, fmt.Errorf("draw the number of this run: %w", err)
 	}
 	h := &Host{cfg: cfg, origin: binary.LittleEndian.Uint64(random[:]) | 1, replicas: map[message.CompanyID]*Replica{},
-		nodes: map[[2]uint64]message.NodeID{}, strangers: map[message.CompanyID]raftio.LeaderInfo{}, outgrown: make(chan message.CompanyID, message.MaxCompany+1)}
+		nodes: map[[2]uint64]message.NodeID{}, strangers: map[message.CompanyID]raftio.LeaderInfo{}, outgrown: make(chan message.CompanyID, message.MaxCompany+1),
+		disk: disk}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	cluster, err := strconv.ParseUint(cfg.Settings.Cluster, 16, 64)
 	if err != nil {
@@ -83,7 +98,7 @@ func Open(cfg Config) (*Host, error) {
 	logdb := config.GetTinyMemLogDBConfig()
 	logdb.Shards = uint64(cfg.Settings.LogShards)
 	shards := uint64(cfg.Settings.Executors)
-	h.nh, err = dragonboat.NewNodeHost(config.NodeHostConfig{
+	h.nh, err = h.disk.open(config.NodeHostConfig{
 		DeploymentID:        cluster,
 		NodeHostDir:         dir,
 		RTTMillisecond:      uint64(cfg.Settings.Tick),
@@ -101,9 +116,10 @@ func Open(cfg Config) (*Host, error) {
 	})
 	if err != nil {
 		h.cancel()
-		return nil, fmt.Errorf("open the log in %s: %w", dir, err)
+		return nil, err
 	}
 	h.tasks.Go(h.snapshots)
+	h.tasks.Go(h.resign)
 	return h, nil
 }
 
@@ -117,7 +133,7 @@ func (h *Host) Close() {
 	for _, r := range all {
 		r.stop()
 	}
-	h.nh.Close()
+	_ = h.disk.run(func() error { h.nh.Close(); return nil }) // what failed has been reported
 	h.tasks.Wait()
 }
 
@@ -150,13 +166,15 @@ func (h *Host) Start(seat Seat, state Machine) (*Replica, error) {
 	h.replicas[seat.Company] = r
 	h.mu.Unlock()
 	r.start()
-	err := h.nh.StartConcurrentReplica(members, seat.Join, func(_, _ uint64) sm.IConcurrentStateMachine { return m }, config.Config{
-		ReplicaID: seat.Replica, ShardID: uint64(seat.Company),
-		CheckQuorum: true, PreVote: true, OrderedConfigChange: true,
-		ElectionRTT: uint64(h.cfg.Settings.Election), HeartbeatRTT: uint64(h.cfg.Settings.Heartbeat),
-		MaxInMemLogSize:    maxInMemLog,
-		CompactionOverhead: keptEntries,
-		IsNonVoting:        !seat.Voting,
+	err := h.disk.run(func() error {
+		return h.nh.StartConcurrentReplica(members, seat.Join, func(_, _ uint64) sm.IConcurrentStateMachine { return m }, config.Config{
+			ReplicaID: seat.Replica, ShardID: uint64(seat.Company),
+			CheckQuorum: true, PreVote: true, OrderedConfigChange: true,
+			ElectionRTT: uint64(h.cfg.Settings.Election), HeartbeatRTT: uint64(h.cfg.Settings.Heartbeat),
+			MaxInMemLogSize:    maxInMemLog,
+			CompactionOverhead: keptEntries,
+			IsNonVoting:        !seat.Voting,
+		})
 	})
 	if err != nil {
 		h.mu.Lock()
@@ -255,6 +273,9 @@ func (h *Host) readIndex(took time.Duration) {
 type listener struct{ h *Host }
 
 func (l listener) LeaderUpdated(info raftio.LeaderInfo) {
+	if l.h.disk.failure() != nil {
+		return
+	}
 	id := message.CompanyID(info.ShardID)
 	node := message.NoNode
 	if info.LeaderID != 0 {

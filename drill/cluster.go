@@ -1,0 +1,131 @@
+package drill
+
+import (
+	"context"
+	"time"
+
+	"dmalloc/client"
+	"dmalloc/message"
+)
+
+// Faults does what a line of the script says.
+type Faults interface {
+	// Do runs one line as the shell would and returns when the fault is there, or ended: it does not wait for
+	// --for, which ends the fault in the background. Revive returns when the node has caught up. A node that lives
+	// already is revived with AlreadyAlive, and one whose files are refused with Corrupt.
+	Do(ctx context.Context, line string) error
+}
+
+// View tells how the cluster is. client.Heap has it.
+type View interface {
+	Companies(ctx context.Context) ([]client.Company, error)
+}
+
+// Dial makes a heap of its own for a client, which talks to one node first, or to any if that is NoNode. No
+// two heaps share what makes a retry harmless. Close is called once.
+type Dial func(ctx context.Context, node message.NodeID) (heap Heap, close func(), err error)
+
+// Cluster is what a drill breaks.
+type Cluster struct {
+	Faults Faults
+	View   View
+	Dial   Dial
+}
+
+// Config says how a drill goes. Nodes, Replicas and Companies describe the cluster.
+type Config struct {
+	Seed      uint64
+	Length    time.Duration // how long faults come; 0 means 30 s, or what the script takes
+	Kinds     []Kind        // nil means DefaultKinds, or Majority where one owner is all there is
+	Script    []Step        // played instead of a plan, where it is not nil
+	Nodes     int
+	Replicas  int
+	Companies int // besides the directory
+
+	Clients   int           // 0 means 4
+	Rate      int           // calls a second of each client, at most; 0 means 200
+	Timeout   time.Duration // of a call; 0 means 4 s
+	Heal      time.Duration // how long the cluster may take to be whole again; 0 means 60 s
+	Judge     time.Duration // how long the checker may take; 0 means 60 s. What it has not judged then fails the drill
+	MaxCalls  int           // that are recorded, about 200 bytes each; 0 means 1,000,000
+	Registers uint64        // the first register to use; those that hold something are passed over. 0 means one by the seed
+}
+
+// WithDefaults fills in and judges a configuration.
+func (c Config) WithDefaults() (Config, error) {
+	c.Clients, c.Rate = or(c.Clients, 4), or(c.Rate, 200)
+	c.Timeout, c.Heal, c.Judge = or(c.Timeout, 4*time.Second), or(c.Heal, time.Minute), or(c.Judge, time.Minute)
+	c.MaxCalls = or(c.MaxCalls, 1_000_000)
+	c.Registers = or(c.Registers, 0xd000_0000_0000_0000|c.Seed<<20&0x0fff_ffff_fff0_0000)
+	if c.Script != nil {
+		c.Length = or(c.Length, lasts(c.Script))
+	}
+	c.Length = or(c.Length, 30*time.Second)
+	if c.Kinds == nil {
+		c.Kinds = DefaultKinds()
+		if c.plan().Minority() < 1 {
+			c.Kinds = []Kind{Majority}
+		}
+	}
+	switch {
+	case c.Nodes < 1 || c.Companies < 0:
+		return c, message.Errorf(message.InvalidArgument, "a drill needs a cluster; this one has %d nodes", c.Nodes)
+	case c.Clients < 1 || c.Clients > 256:
+		return c, message.Errorf(message.InvalidArgument, "%d clients cannot be had; use 1 to 256", c.Clients)
+	case c.Rate < 1 || c.Timeout < 0 || c.Heal < 0 || c.Judge < 0 || c.MaxCalls < 1 || c.Length < 0:
+		return c, message.Errorf(message.InvalidArgument, "times, rates and limits of a drill are positive")
+	}
+	return c, nil
+}
+
+func or[T comparable](v, otherwise T) T {
+	var zero T
+	if v == zero {
+		return otherwise
+	}
+	return v
+}
+
+func (c Config) plan() Plan {
+	return Plan{Seed: c.Seed, Length: c.Length, Nodes: c.Nodes, Replicas: c.Replicas, Companies: c.Companies, Kinds: c.Kinds}
+}
+
+// steps is the script that the run plays.
+func (c Config) steps() ([]Step, error) {
+	if c.Script == nil {
+		return c.plan().Steps()
+	}
+	for _, s := range c.Script {
+		for _, w := range s.Command.nodes() {
+			if w.Victim == 0 && int64(w.Node) >= int64(c.Nodes) {
+				return nil, message.Errorf(message.NoSuchNode, "%s: node %s does not exist; there are 0 to %d", s.Command, w, c.Nodes-1)
+			}
+		}
+	}
+	return c.Script, nil
+}
+
+// nodes lists every node that a command names.
+func (c Command) nodes() []Who {
+	all := append([]Who(nil), c.Who...)
+	for _, g := range c.Groups {
+		all = append(all, g...)
+	}
+	return all
+}
+
+// whole says why the cluster is not whole, "" if it is.
+func notWhole(companies []client.Company) string {
+	if len(companies) == 0 {
+		return "no company is known"
+	}
+	for _, c := range companies {
+		switch {
+		case c.Leader == nil:
+			return "company " + c.ID.String() + " has no leader"
+		case c.Alive < len(c.Owners):
+			return "an owner of company " + c.ID.String() + " does not answer"
+		}
+	}
+	return ""
+}

@@ -1,0 +1,41 @@
+// Package drill breaks a cluster on purpose and gives a verdict. A seed makes a script of faults; clients
+// work and record every call meanwhile; then everything is healed and what was recorded is judged.
+//
+//	seed ──▶ Plan ──▶ steps ──▶ runner ──▶ Faults.Do("kill 2")      what was really done is itself a script:
+//	         (pure)               │                                 replayed, it does the same again
+//	                              ├──▶ clients ──▶ Heap ──▶ the cluster
+//	                              │       └──────▶ Recorder         call, return, outcome; one log a client
+//	                              ▼
+//	  heal, wait until healthy, read every key from every node, free everything
+//	                              │
+//	                              ▼
+//	  Check: porcupine for each key, and plain checks of the whole run ──▶ Result: pass or fail, story, picture
+//
+// The script (schedule.go, state.go, script.go)
+//
+//	S1  A seed makes the same steps wherever and whenever it is asked.
+//	S2  At most a minority of a company's replicas is down, frozen or cut off at once, except by kind "majority".
+//	S3  A node's files are damaged or thrown away only while every other node is whole, until it is back.
+//	S4  Every fault ends: by its opposite, by --for, or at the end by heal and revive.
+//
+// The record (record.go)
+//
+//	R1  Stamps are strictly monotonic over all clients: one call is before another only if it really was.
+//	R2  A write whose outcome is not known stays open for ever, under a client of its own.
+//	R3  What certainly did not happen, and reads without an answer, are dropped. Nothing else is.
+//	R4  No two writes of a run write the same value, so a value names its write.
+//
+// The verdict (check.go, whole.go, table.go, shrink.go)
+//
+//	V1  It is "pass" only if every fault was injected, every key was judged legal in time, and nothing is left over.
+//	V2  What a counter-example leaves out could not have made a legal history illegal.
+//
+// A client touches only what the run made, and takes any other change of the table for a fault of the heap:
+// nobody else may use the heap during a drill.
+//
+// What it cannot see: a value that was lost and that nobody asked for before its key was written again, and
+// what goes wrong only under other timing. A pass is no proof.
+//
+// Goroutines: Run starts one for each client and for each node's final reads, and waits for all of them; the
+// caller's goroutine plays the script. Next: package cluster, which injects the faults.
+package drill

@@ -1,0 +1,225 @@
+package drill
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"dmalloc/client"
+	"dmalloc/message"
+)
+
+const lookAgain = 50 * time.Millisecond // between two looks at a cluster that is becoming whole
+
+// ending is the last part of a run: nobody works any more and everything is healed.
+type ending struct {
+	cluster  Cluster
+	cfg      Config
+	rec      *Recorder
+	targets  []*target
+	limbo    []message.Allocation
+	evidence *Evidence
+	found    []Finding
+	mu       sync.Mutex // guards found while nodes are read at the same time
+}
+
+func (e *ending) find(check, format string, args ...any) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.found = append(e.found, Finding{Check: check, Text: fmt.Sprintf(format, args...)})
+}
+
+// run reads everything from everywhere, frees everything and looks at what is left.
+func (e *ending) run(ctx context.Context) {
+	var wg sync.WaitGroup
+	for n := range message.NodeID(e.cfg.Nodes) {
+		wg.Go(func() { e.readAll(ctx, n) })
+	}
+	wg.Wait()
+	heap, done, err := e.cluster.Dial(ctx, message.NoNode)
+	if err != nil {
+		e.find(Stuck, "no node could be asked at the end: %v", err)
+		return
+	}
+	defer done()
+	c := &caller{heap: heap, log: e.rec.Log(), timeout: e.cfg.Timeout}
+	after, err := tableOf(ctx, heap, e.cfg.Timeout)
+	if err != nil {
+		e.find(Stuck, "the table of allocations could not be read at the end: %v", err)
+		return
+	}
+	e.evidence.After, e.evidence.AfterStamp = after, e.rec.stamp()
+	e.freeAll(ctx, c)
+	e.settle(ctx, heap)
+}
+
+// readAll reads every key that is left through one node.
+func (e *ending) readAll(ctx context.Context, n message.NodeID) {
+	heap, done, err := e.cluster.Dial(ctx, n)
+	if err != nil {
+		e.find(Stuck, "node %s could not be asked at the end: %v", n, err)
+		return
+	}
+	defer done()
+	c := &caller{heap: heap, log: e.rec.Log(), timeout: e.cfg.Timeout}
+	for _, t := range e.targets {
+		err := e.insist(ctx, func() (Outcome, error) { _, out, err := c.read(ctx, t); return out, err })
+		if err != nil {
+			e.find(Stuck, "node %s could not read %s though all is healed: %v", n, t.key, err)
+			return
+		}
+	}
+}
+
+// insist repeats a call until it is answered. Only what may be done twice is repeated.
+func (e *ending) insist(ctx context.Context, call func() (Outcome, error)) error {
+	for {
+		out, err := call()
+		if out == Answered {
+			return nil
+		}
+		if full(err) != nil || !wait(ctx, lookAgain) {
+			return err
+		}
+	}
+}
+
+// freeAll frees what the clients held. Nobody allocates now, so that a free may be repeated, and a second
+// one must find the address free already.
+func (e *ending) freeAll(ctx context.Context, c *caller) {
+	blocks := slices.Clone(e.limbo)
+	for _, t := range e.targets {
+		if t.shape != register {
+			blocks = append(blocks, t.block)
+		}
+	}
+	there := map[extent]bool{}
+	for _, a := range e.evidence.After {
+		there[extent{a.Address, a.Size}] = true
+	}
+	for i, a := range blocks {
+		if !there[extent{a.Address, a.Size}] {
+			continue // it was freed by a call that had no answer, or is lost, which the tables tell
+		}
+		free := func() (Outcome, error) { _, out, err := c.free(ctx, a); return out, err }
+		if err := e.insist(ctx, free); err != nil {
+			e.find(Stuck, "%s could not be freed though all is healed: %v", a.Address, err)
+			return
+		}
+		if i%8 == 0 {
+			_, _, _ = c.free(ctx, a)
+		}
+	}
+}
+
+// settle frees what mallocs without an answer have left, and waits until all of the run is gone.
+func (e *ending) settle(ctx context.Context, heap Heap) {
+	known := map[message.Addr]bool{}
+	for _, a := range e.evidence.Before {
+		known[a.Address] = true
+	}
+	history := e.rec.History()
+	acked := map[extent]bool{}
+	for _, o := range history.Ops {
+		if o.Do == Malloc {
+			acked[extent{o.Addr, o.Size}] = true
+		}
+	}
+	for {
+		table, err := tableOf(ctx, heap, e.cfg.Timeout)
+		if err == nil {
+			left := 0
+			for _, a := range table {
+				if known[a.Address] {
+					continue
+				}
+				left++
+				if !acked[extent{a.Address, a.Size}] && slices.Contains(history.Lost, a.Size) {
+					_ = e.freeOrphan(ctx, heap, a) // the next look tells whether it worked
+				}
+			}
+			var used uint64
+			if used, err = usedOf(ctx, e.cluster.View, e.cfg.Timeout); err == nil {
+				e.evidence.End, e.evidence.UsedEnd, e.evidence.Tables = table, used, true
+				if left == 0 && used == e.evidence.UsedBefore {
+					return
+				}
+			}
+		}
+		if !wait(ctx, lookAgain) {
+			if !e.evidence.Tables {
+				e.find(Stuck, "what is left at the end could not be seen: %v", err)
+			}
+			return
+		}
+	}
+}
+
+func (e *ending) freeOrphan(ctx context.Context, heap Heap, a message.Allocation) error {
+	ctx, cancel := context.WithTimeout(ctx, e.cfg.Timeout)
+	defer cancel()
+	return heap.Free(ctx, a.Address)
+}
+
+// tableOf reads the whole table.
+func tableOf(ctx context.Context, heap Heap, limit time.Duration) ([]message.Allocation, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	const page = 1000
+	var all []message.Allocation
+	for from := message.Addr(0); ; {
+		rows, err := heap.Table(ctx, from, page)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, rows...)
+		if len(rows) < page {
+			return all, nil
+		}
+		last := rows[len(rows)-1]
+		from = last.Address + message.Addr(max(last.Size, 1))
+	}
+}
+
+// usedOf adds up what all companies say is used; the directory has no heap.
+func usedOf(ctx context.Context, view View, limit time.Duration) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	companies, err := view.Companies(ctx)
+	var sum uint64
+	for _, c := range companies {
+		if c.ID == 0 {
+			continue
+		}
+		if c.Leader == nil {
+			return 0, message.Errorf(message.Unavailable, "company %s has no leader", c.ID)
+		}
+		sum += c.Used
+	}
+	return sum, err
+}
+
+// becomeWhole waits until every company has a leader and all its owners, and says why not when ctx ends.
+func becomeWhole(ctx context.Context, view View) error {
+	for {
+		var (
+			companies []client.Company
+			err       error
+		)
+		look, cancel := context.WithTimeout(ctx, 5*time.Second)
+		companies, err = view.Companies(look)
+		cancel()
+		why := notWhole(companies)
+		switch {
+		case err == nil && why == "":
+			return nil
+		case err != nil:
+			why = err.Error()
+		}
+		if !wait(ctx, lookAgain) {
+			return message.Errorf(message.Unavailable, "%s", why)
+		}
+	}
+}

@@ -1,0 +1,154 @@
+package drill
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"dmalloc/message"
+)
+
+// run is a drill under way.
+type run struct {
+	cluster Cluster
+	cfg     Config
+	begin   time.Time
+	rec     *Recorder
+	work    *workload
+	workers []*worker
+	closers []func()
+	player  *player
+	found   []Finding
+}
+
+// Run does a drill and judges it. It returns an error only if the drill could not begin, and leaves a healed
+// cluster behind in any case. When ctx ends before, it heals and says fail. Say gets a line for each
+// thing that happens; it may be nil.
+func Run(ctx context.Context, cluster Cluster, cfg Config, say func(string)) (*Result, error) {
+	cfg, err := cfg.WithDefaults()
+	if err != nil {
+		return nil, err
+	}
+	steps, err := cfg.steps()
+	if err != nil {
+		return nil, err
+	}
+	if say == nil {
+		say = func(string) {}
+	}
+	r := &run{cluster: cluster, cfg: cfg, begin: time.Now(), work: &workload{keys: newKeyring()}}
+	r.work.next.Store(cfg.Registers)
+	now := func() time.Duration { return time.Since(r.begin) }
+	r.rec = NewRecorder(now, cfg.MaxCalls)
+	r.player = &player{cluster: cluster, nodes: cfg.Nodes, now: now, say: say, state: NewState(cfg.Nodes),
+		victims: map[int]message.NodeID{}, failed: map[message.NodeID]bool{}}
+	defer r.hangUp()
+	evidence, err := r.prepare(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r.breakIt(ctx, steps, say)
+	r.end(ctx, evidence, say)
+	evidence.History = r.rec.History()
+	say(fmt.Sprintf("checking %d calls", len(evidence.Ops)))
+	r.found = append(r.found, r.player.findings()...)
+	r.found = append(r.found, Check(*evidence, cfg.Judge)...)
+	return r.result(evidence), nil
+}
+
+func (r *run) hangUp() {
+	for _, c := range r.closers {
+		c()
+	}
+}
+
+// prepare waits for a whole cluster, notes what is there, and makes the first keys while nothing is broken.
+func (r *run) prepare(ctx context.Context) (*Evidence, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.cfg.Heal)
+	defer cancel()
+	if err := becomeWhole(ctx, r.cluster.View); err != nil {
+		return nil, fmt.Errorf("the drill cannot begin: %w", err)
+	}
+	for i := range r.cfg.Clients {
+		heap, done, err := r.cluster.Dial(ctx, message.NodeID(i%r.cfg.Nodes))
+		if err != nil {
+			return nil, fmt.Errorf("the drill cannot begin: client %d: %w", i, err)
+		}
+		r.closers = append(r.closers, done)
+		r.workers = append(r.workers, &worker{caller: caller{heap: heap, log: r.rec.Log(), timeout: r.cfg.Timeout},
+			work: r.work, dice: rand.New(rand.NewPCG(r.cfg.Seed, uint64(i)+1))})
+	}
+	e := &Evidence{}
+	var err error
+	if e.Before, err = tableOf(ctx, r.workers[0].heap, r.cfg.Timeout); err != nil {
+		return nil, fmt.Errorf("the drill cannot begin: the table of allocations: %w", err)
+	}
+	if e.UsedBefore, err = usedOf(ctx, r.cluster.View, r.cfg.Timeout); err != nil {
+		return nil, fmt.Errorf("the drill cannot begin: %w", err)
+	}
+	return e, r.firstKeys(ctx)
+}
+
+func (r *run) firstKeys(ctx context.Context) error {
+	w := r.workers[0]
+	for i := range r.work.keys.slots {
+		for {
+			t, err := w.fresh(ctx, r.work.keys.slots[i].shape)
+			if err != nil {
+				return fmt.Errorf("the drill cannot begin: %w", err)
+			}
+			if t != nil {
+				r.work.keys.put(i, t)
+				break
+			}
+			if !wait(ctx, time.Millisecond) {
+				return message.Errorf(message.Unavailable, "the drill cannot begin: nothing could be allocated within %v; look at companies", r.cfg.Heal)
+			}
+		}
+	}
+	return nil
+}
+
+// breakIt plays the script while the clients work, and heals.
+func (r *run) breakIt(ctx context.Context, steps []Step, say func(string)) {
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	for _, w := range r.workers {
+		wg.Go(func() { w.run(ctx, stop, time.Second/time.Duration(r.cfg.Rate)) })
+	}
+	most := r.cfg.Length + 2*spare // commands take time too, and the run shall not grow by it
+	if r.cfg.Script != nil {
+		most = 0
+	}
+	r.player.play(ctx, steps, most)
+	if ctx.Err() != nil {
+		r.found = append(r.found, Finding{Check: Idle, Text: "the drill was cut short; what happened until then was judged"})
+	}
+	heal, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.cfg.Heal+doLimit)
+	defer cancel()
+	say("healing")
+	r.player.close(heal)
+	whole, cancelWhole := context.WithTimeout(heal, r.cfg.Heal)
+	defer cancelWhole()
+	if err := becomeWhole(whole, r.cluster.View); err != nil {
+		r.found = append(r.found, Finding{Check: Stuck, Text: fmt.Sprintf("%v after everything was healed: %v", r.cfg.Heal, err)})
+	}
+	close(stop)
+	wg.Wait()
+}
+
+// end reads everything once more and frees it.
+func (r *run) end(ctx context.Context, evidence *Evidence, say func(string)) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.cfg.Heal)
+	defer cancel()
+	say("reading everything from every node")
+	e := &ending{cluster: r.cluster, cfg: r.cfg, rec: r.rec, targets: r.work.keys.all(), evidence: evidence}
+	for _, w := range r.workers {
+		e.targets = append(e.targets, w.own...)
+		e.limbo = append(e.limbo, w.limbo...)
+	}
+	e.run(ctx)
+	r.found = append(r.found, e.found...)
+}
