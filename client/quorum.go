@@ -337,9 +337,7 @@ func (h *Heap) doubtNode(n message.NodeID) {
 
 func (h *Heap) trustNode(n message.NodeID) {
 	h.regs.mu.Lock()
-	if _, ok := h.regs.doubt[n]; ok {
-		delete(h.regs.doubt, n)
-	}
+	delete(h.regs.doubt, n)
 	h.regs.mu.Unlock()
 }
 

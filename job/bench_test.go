@@ -13,7 +13,7 @@ import (
 func goModule(t testing.TB, name string) []byte {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), name+".wasm")
-	build := exec.CommandContext(t.Context(), filepath.Join(runtime.GOROOT(), "bin", "go"), "build", "-o", file, "./testdata/"+name)
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", file, "./testdata/"+name)
 	build.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "GOFLAGS=")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)

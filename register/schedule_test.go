@@ -230,7 +230,7 @@ func twins(s *stage, a, b int) {
 }
 
 // run plays a schedule and says how it came out, and who ended.
-func (c schedule) run(t testing.TB, planted variants) (s *stage, verdict error, ends string) {
+func (c schedule) run(t testing.TB, planted variants) (s *stage, ends string, verdict error) {
 	s = newStage(t, planted, c.members)
 	c.play(s)
 	for _, a := range s.ops {
@@ -240,14 +240,14 @@ func (c schedule) run(t testing.TB, planted variants) (s *stage, verdict error, 
 			ends += "n"
 		}
 	}
-	return s, linearizable(s.history()), ends
+	return s, ends, linearizable(s.history())
 }
 
 // The protocol survives each schedule.
 func TestSchedules(t *testing.T) {
 	for _, c := range schedules() {
 		t.Run(c.name, func(t *testing.T) {
-			s, err, ends := c.run(t, 0)
+			s, ends, err := c.run(t, 0)
 			if err != nil || ends != c.ends {
 				t.Errorf("got %v, ends %s; want a linearizable history, ends %s\n%s", err, ends, c.ends, strings.Join(s.story, "\n"))
 			}
@@ -262,7 +262,7 @@ func TestShortcutsFailTheirSchedules(t *testing.T) {
 		for _, v := range c.breaks {
 			found[v] = true
 			t.Run(v.String()+"/"+c.name, func(t *testing.T) {
-				if s, err, _ := c.run(t, 1<<v); err == nil {
+				if s, _, err := c.run(t, 1<<v); err == nil {
 					t.Errorf("%s got through\n%s", v, strings.Join(s.story, "\n"))
 				}
 			})
