@@ -38,14 +38,14 @@ type quorumRun struct {
 
 // quorumAnswer is what came of one request.
 type quorumAnswer struct {
-	q   register.Request
+	q   *register.Request
 	a   *message.Message
 	err error
 }
 
 func (h *Heap) newRun(id message.RegisterID) *quorumRun {
 	return &quorumRun{h: h, id: id, number: h.regs.ops.Add(1), place: h.placement(), begin: time.Now(), trace: h.tracer(),
-		answers: make(chan quorumAnswer, 64), told: map[message.NodeID]bool{}, failed: map[message.NodeID]error{}}
+		answers: make(chan quorumAnswer, 32), told: map[message.NodeID]bool{}, failed: map[message.NodeID]error{}}
 }
 
 // call describes the operation in the newest configuration.
@@ -141,7 +141,7 @@ func (r *quorumRun) take(got quorumAnswer) (next []register.Request, anew bool) 
 	node := got.q.To.Node
 	if errors.Is(got.err, errAgain) {
 		if id, _ := r.op.Phase(); got.q.ID == id {
-			r.ask(got.q)
+			r.ask(*got.q)
 		}
 		return nil, false
 	}
@@ -223,7 +223,7 @@ func (r *quorumRun) follow(ctx context.Context, ask bool) []register.Request {
 }
 
 // later repeats a request that was refused because a queue was full.
-func (r *quorumRun) later(q register.Request) {
+func (r *quorumRun) later(q *register.Request) {
 	timer := time.AfterFunc(2*time.Millisecond, func() { r.post(quorumAnswer{q: q, err: errAgain}) })
 	r.cancels = append(r.cancels, func() { timer.Stop() })
 }
@@ -295,10 +295,10 @@ func (r *quorumRun) ask(q register.Request) {
 	}
 	m.SetRegister(q.Register)
 	m.Term, m.Index = q.Epoch, q.To.Incarnation
-	r.start(q, m, func(a *message.Message, err error) quorumAnswer { return quorumAnswer{q, a, err} })
+	r.start(&q, m, func(a *message.Message, err error) quorumAnswer { return quorumAnswer{&q, a, err} })
 }
 
-func (r *quorumRun) start(q register.Request, m *message.Message, got func(*message.Message, error) quorumAnswer) {
+func (r *quorumRun) start(q *register.Request, m *message.Message, got func(*message.Message, error) quorumAnswer) {
 	m.Target, m.Final = q.To.Node, q.To.Node
 	if r.trace != nil {
 		m.Flags |= message.Traced

@@ -74,7 +74,7 @@ func (f *benchFlags) share(ctx context.Context, t *target) error {
 
 // lost measures the pause of a client whose register loses a replica.
 func (f *benchFlags) lost(ctx context.Context, t *target) error {
-	if t.control == nil {
+	if t.control == nil || f.rounds == 0 {
 		return nil
 	}
 	place, err := t.heap.RegisterPlace(ctx, bench.FirstRegister)
