@@ -1,0 +1,240 @@
+package sim
+
+import "dmalloc/message"
+
+// node is a process with its disk: the owners of its companies, a keeper of registers, and what it does
+// unasked.
+type node struct {
+	w           *world
+	id          message.NodeID
+	incarnation uint64
+	starts      uint64 // of this incarnation
+	up          bool
+	frozen      bool
+	cutOff      bool
+	held        []func() // what came while it was frozen
+	owners      []*owner // also those that are over
+	keeper      *keeper
+	dir         *message.Directory // as this node knows it
+	self        *session           // what it asks others in its own name
+	mover       *mover
+	run         int  // how often it started or stopped
+	retiring    bool // its disk is lost, and the directory does not know its new incarnation yet
+}
+
+func newNode(w *world, id message.NodeID) *node {
+	n := &node{w: w, id: id, dir: w.plan}
+	n.keeper = newKeeper(n, message.Member{Node: id}, w.plan.Registers)
+	return n
+}
+
+// awake does something now, or when the node thaws.
+func (n *node) awake(do func()) {
+	if n.frozen {
+		n.held = append(n.held, do)
+		return
+	}
+	do()
+}
+
+// reach has something happen at a node if it lives when the message comes there.
+func (w *world) reach(id message.NodeID, do func(n *node)) (twice bool) {
+	n := w.nodes[id]
+	return w.carry(func() {
+		if n.up {
+			run := n.run
+			n.awake(func() {
+				if n.run == run {
+					do(n)
+				}
+			})
+		}
+	})
+}
+
+// later does something after a time unless the node stops before.
+func (n *node) later(after int64, do func()) {
+	run := n.run
+	n.w.in(after, func() {
+		n.awake(func() {
+			if n.run == run && n.up {
+				do()
+			}
+		})
+	})
+}
+
+// start begins a run of the process, from what is on its disk.
+func (n *node) start() {
+	n.run++
+	n.starts++
+	n.up, n.frozen = true, false
+	n.self = n.w.newSession("node " + n.id.String())
+	n.mover = nil
+	for _, o := range n.owners {
+		if !o.lost {
+			o.start()
+		}
+	}
+	n.learn(n.dir)
+	n.announce()
+	n.later(10+n.w.dice.Int64N(40), n.tick)
+}
+
+// stop ends it: what is in memory is gone.
+func (n *node) stop() {
+	n.run++
+	n.up, n.frozen, n.held = false, false, nil
+	n.self.close()
+	for _, o := range n.owners {
+		o.stop()
+	}
+	n.keeper.stop()
+}
+
+// announce tells the directory of the start, until it has heard.
+func (n *node) announce() {
+	m := message.New(message.BOOT)
+	m.Data = message.JSON(message.Node{ID: n.id, Address: "there", Boot: n.starts, Incarnation: n.incarnation})
+	n.self.do(0, m, forEver, func(a *message.Message, _ bool) {
+		if a.Status != message.Done {
+			n.w.fail("S9", "", "the directory refuses the start of node %s: %s", n.id, a.Text)
+		}
+	})
+}
+
+// learn takes in a newer directory.
+func (n *node) learn(d *message.Directory) {
+	if d.Epoch > n.dir.Epoch {
+		n.dir = d
+	}
+	if n.dir.Node(n.id).Incarnation == n.incarnation {
+		n.keeper.adopt(n.dir.Registers)
+	}
+}
+
+// tick is what a node does unasked: it asks for the directory, takes the seats that it gives, mends the
+// companies that it leads, and ends transactions whose coordinator went silent.
+func (n *node) tick() {
+	w := n.w
+	n.later(45+w.dice.Int64N(20), n.tick)
+	n.askDirectory()
+	n.takeSeats()
+	for _, o := range n.owners {
+		switch {
+		case !o.mine || !o.up():
+		case o.g.id == 0:
+			n.moveRegisters()
+			o.mend()
+		default:
+			o.settle()
+			o.mend()
+		}
+	}
+}
+
+// askDirectory asks one that owns the directory for what it has applied.
+func (n *node) askDirectory() {
+	owners := n.w.groups[0].owners
+	from := owners[n.w.dice.IntN(len(owners))]
+	n.w.reach(from.n.id, func(*node) {
+		if d := from.dir; d != nil {
+			current := d.Current()
+			n.w.reach(n.id, func(n *node) { n.learn(current) })
+		}
+	})
+}
+
+// takeSeats starts the replicas that the directory gives this incarnation.
+func (n *node) takeSeats() {
+	if n.dir.Node(n.id).Incarnation != n.incarnation {
+		return
+	}
+	for i := range n.dir.Companies {
+		for _, seat := range n.dir.Companies[i].Owners {
+			if seat.Node != n.id || !seat.Joining || n.w.groups[i].seat(n.id) != nil {
+				continue
+			}
+			o := newOwner(n.w.groups[i], n, seat.Replica)
+			o.g.owners = append(o.g.owners, o)
+			o.start()
+			n.w.say("", "node %s joins company %d as replica %d", n.id, i, seat.Replica)
+		}
+	}
+}
+
+// mend makes replicas that have caught up voting ones, in the place of the lost ones of their nodes, and
+// tells the directory. The leader does it; its change of members is an entry of Raft's, which the group
+// stands for.
+func (o *owner) mend() {
+	g := o.g
+	for _, seat := range o.n.dir.Company(g.id).Owners {
+		if !seat.Joining || !g.majority() || g.leader != o {
+			continue
+		}
+		x := g.seat(seat.Node)
+		if x == nil || x.replica != seat.Replica || x.applied < o.applied {
+			continue
+		}
+		for _, old := range g.owners {
+			if old.n == x.n {
+				old.voting = old == x
+			}
+		}
+		g.w.did(replaced)
+		m := message.New(message.REPLACE)
+		m.Data = message.JSON(message.Move{Company: g.id, Node: seat.Node, Replica: seat.Replica})
+		o.n.self.do(0, m, attemptLong, func(*message.Message, bool) {})
+	}
+}
+
+// lose takes the node's disk away. It comes back as another incarnation when the directory knows.
+func (n *node) lose() {
+	w := n.w
+	n.stop()
+	if w.cfg.planted == sameMember {
+		n.keeper.forget()
+		w.in(1+w.dice.Int64N(60), n.start)
+		return
+	}
+	for _, o := range n.owners {
+		o.lost, o.snapshot, o.dirSnapshot = true, nil, nil
+	}
+	n.incarnation++
+	n.starts = 0
+	n.retiring = true
+	n.dir = w.plan
+	n.keeper = newKeeper(n, message.Member{Node: n.id, Incarnation: n.incarnation}, message.Registers{})
+	m := message.New(message.RETIRE)
+	m.Data = message.JSON(message.Node{ID: n.id, Incarnation: n.incarnation})
+	w.admin.do(0, m, forEver, func(a *message.Message, _ bool) {
+		if a.Status != message.Done {
+			w.fail("S9", "", "the directory refuses the new incarnation of node %s: %s", n.id, a.Text)
+			return
+		}
+		w.in(1+w.dice.Int64N(60), func() {
+			w.say("", "node %s starts as incarnation %d", n.id, n.incarnation)
+			n.retiring = false
+			n.start()
+		})
+	})
+}
+
+// change asks the directory to keep the registers elsewhere.
+func (w *world) change() {
+	var nodes []message.NodeID
+	for _, n := range w.nodes {
+		if w.odds(3) {
+			nodes = append(nodes, n.id)
+		}
+	}
+	for len(nodes) < min(2, len(w.nodes)) {
+		nodes = append(nodes, message.NodeID(w.dice.IntN(len(w.nodes))))
+	}
+	m := message.New(message.REGCHANGE)
+	m.Data = message.JSON(nodes)
+	if w.cfg.Tell {
+		w.say(aboutRegisters, "the admin asks that nodes %v keep the registers", nodes)
+	}
+	w.admin.do(0, m, attemptLong, func(*message.Message, bool) {})
+}

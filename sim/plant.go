@@ -1,0 +1,25 @@
+package sim
+
+// bug is a way to get the cluster wrong. The tests plant them one by one into the simulation's model of the
+// rooms around the core, to show that the checks find them; nothing else sets one.
+type bug uint8
+
+const (
+	noBug             bug = iota
+	acknowledgeEarly      // an owner acknowledges a write before the log has it
+	staleRead             // an owner reads without asking how far the log is
+	forgetAnswers         // the answers that make a retry harmless are not in snapshots
+	newNumberOnRetry      // a client that tries again takes a new number
+	abortCommitted        // whoever ends a transaction aborts also one that was committed
+	applyDeposedTwice     // a deposed leader's entry is applied whether or not its requests were done before
+	noWriteBack           // a read of a register returns the newest of a quorum at once
+	noFence               // a replica of registers answers in whatever epoch it is asked
+	sameMember            // a replica that lost its disk answers as the same member
+
+	bugEnd
+)
+
+var bugNames = [bugEnd]string{"no bug", "acknowledge early", "stale read", "forget answers", "new number on retry", "abort committed",
+	"apply deposed twice", "no write-back", "no fence", "same member"}
+
+func (b bug) String() string { return bugNames[b] }
