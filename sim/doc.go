@@ -23,7 +23,8 @@
 //	S5  What is allocated at the end is held by somebody, or was asked for by somebody who never heard; what
 //	    is held is allocated. When all is freed nothing is left.
 //	S6  A counter is at least the sum of what was acknowledged, at most the sum of what was asked for.
-//	S7  A user reads from its own allocation zeros or what it wrote last.
+//	S7  A user reads from its own allocation zeros or what it wrote last; or what somebody who died wrote to
+//	    an allocation that had the address before, which nothing holds back.
 //	S8  Once the faults end, everything comes to an end.
 //	S9  Nobody is refused what cannot be refused.
 //

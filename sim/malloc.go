@@ -257,6 +257,9 @@ func (c *client) spread(size uint64) (blocks []message.Block) {
 func (c *client) free(h *holding, patience int64, end func()) {
 	s := c.s
 	h.gone = true
+	for i := range h.ends {
+		c.w.strays = append(c.w.strays, h.ends[i].maybe...)
+	}
 	home, _ := h.at.Company()
 	q := message.New(message.FREE)
 	q.Address = h.at

@@ -46,9 +46,12 @@ type world struct {
 	history      []record
 	holdings     []*holding // allocations as their users know them
 	lostMallocs  []*holding // asked for, outcome unknown
-	failure      *failure   // the first
-	tale         []line
-	buffer       bytes.Buffer // of snapshots on their way from disk to memory
+	// strays were written to allocations that are freed, by clients that never heard of the end: a late one
+	// may still be done, to whatever has the address by then.
+	strays  []uint64
+	failure *failure // the first
+	tale    []line
+	buffer  bytes.Buffer // of snapshots on their way from disk to memory
 }
 
 // place is where a register lies in one epoch.
