@@ -82,7 +82,11 @@ func (n *Node) writeMetrics(w io.Writer) {
 		}
 	}
 	if n.cfg.Certs != nil {
-		fmt.Fprintf(w, "dmalloc_certificate_expires_seconds %d\n", n.cfg.Certs.Expires().Unix())
+		usable := 1 // 0: expired, or replaced by files that do not fit
+		if n.cfg.Certs.Problem() != nil {
+			usable = 0
+		}
+		fmt.Fprintf(w, "dmalloc_certificate_expires_seconds %d\ndmalloc_certificate_usable %d\n", n.cfg.Certs.Expires().Unix(), usable)
 	}
 	fmt.Fprintf(w, "dmalloc_boot %d\n", s.Boot)
 	for _, r := range s.Replicas {

@@ -24,10 +24,10 @@ func certsCommand() *cobra.Command {
 is refused. A host needs ca.crt and the two files of each role that runs there, at the same path as here; keep
 ca.key, which can make anybody's, elsewhere.
 
-  dmalloc certs DIR                        for nodes on this machine
+  dmalloc certs DIR                         for nodes on this machine
   dmalloc certs DIR --hosts alpha,10.0.0.2  for nodes that are reached by these names
-  dmalloc certs DIR --renew                for another year; running nodes take up the new files by themselves
-  dmalloc certs DIR --show                 what is there, and until when it is good`,
+  dmalloc certs DIR --renew                 for another year; running nodes take up the new files by themselves
+  dmalloc certs DIR --show                  what is there, and until when it is good`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			given := cmd.Flags().Changed

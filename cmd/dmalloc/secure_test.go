@@ -13,6 +13,7 @@ import (
 
 	"dmalloc/certs"
 	"dmalloc/client"
+	"dmalloc/message"
 )
 
 // command runs dmalloc and gives what it said on both outputs, and its exit status.
@@ -94,8 +95,8 @@ func TestSecure(t *testing.T) {
 	if said, status := command(t, "bench", "--connect", at, "--certs", own, "--for", "100ms", "--warmup", "10ms", "--clients", "2", "--no-raw"); status != 0 {
 		t.Errorf("bench: %d %s", status, said)
 	}
-	if _, err := client.Dial(t.Context(), at); err == nil {
-		t.Error("Dial without certificates was let in")
+	if _, err := client.Dial(t.Context(), at); message.CodeOf(err) != message.Forbidden {
+		t.Errorf("Dial without certificates: %v", err)
 	}
 	c, err := client.DialWith(t.Context(), at, client.Options{Certs: loaded(t, own, certs.Client)})
 	if err != nil {
@@ -129,6 +130,9 @@ func TestSecure(t *testing.T) {
 	}
 	if status, _, err := request(t, "GET", "https://"+address+"/healthz", "", "", friend); status != 200 {
 		t.Errorf("/healthz: %d %v", status, err)
+	}
+	if status, body, err := request(t, "GET", "https://"+address+"/metrics", "", "first", friend); !strings.Contains(body, "dmalloc_certificate_usable 1\n") {
+		t.Errorf("/metrics: %d %v", status, err)
 	}
 	for name, with := range map[string]*tls.Config{"a stranger": stranger, "no certificate": bare, "a stranger's authority": loaded(t, other, certs.Client).Client()} {
 		if status, body, err := request(t, "GET", "https://"+address+"/healthz", "", "first", with); err == nil {
