@@ -14,6 +14,7 @@ import (
 // Control reaches the launcher, the only one who can start and signal the processes of nodes.
 type Control struct {
 	address string
+	options Options
 
 	mu   sync.Mutex
 	link *transport.Transport // made at the first call
@@ -23,7 +24,7 @@ type Control struct {
 const LauncherID message.NodeID = 0
 
 // NewControl makes a Control for the launcher at an address; an empty one means that there is none.
-func NewControl(address string) *Control { return &Control{address: address} }
+func NewControl(address string, o Options) *Control { return &Control{address: address, options: o} }
 
 // Call passes a message on to the launcher.
 func (c *Control) Call(ctx context.Context, m *message.Message) (*message.Message, error) {
@@ -32,7 +33,7 @@ func (c *Control) Call(ctx context.Context, m *message.Message) (*message.Messag
 	}
 	c.mu.Lock()
 	if c.link == nil {
-		link, err := transport.New(transport.Config{Self: message.NoNode})
+		link, err := transport.New(transport.Config{Self: message.NoNode, TLS: c.options.LauncherTLS()})
 		if err != nil {
 			c.mu.Unlock()
 			return nil, err

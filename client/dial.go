@@ -28,20 +28,28 @@ func (c *Conn) Close() error {
 
 // Dial connects to the cluster of which a node listens at address.
 func Dial(ctx context.Context, address string) (*Conn, error) {
-	t, err := transport.New(transport.Config{Self: message.NoNode})
+	return DialWith(ctx, address, Options{})
+}
+
+// DialWith is Dial, with certificates where the cluster has them.
+func DialWith(ctx context.Context, address string, o Options) (*Conn, error) {
+	t, err := transport.New(transport.Config{Self: message.NoNode, TLS: o.TLS()})
 	if err != nil {
 		return nil, err
 	}
-	c, err := dial(ctx, t, address)
+	c, err := dial(ctx, t, address, o)
 	if err != nil {
 		_ = t.Close()
+		if message.CodeOf(err) == message.Forbidden {
+			return nil, err
+		}
 		return nil, message.Errorf(message.Unavailable, "no node of a cluster answers at %s: %v", address, err)
 	}
 	return c, nil
 }
 
-func dial(ctx context.Context, t *transport.Transport, address string) (*Conn, error) {
-	who, err := transport.Identify(ctx, address)
+func dial(ctx context.Context, t *transport.Transport, address string, o Options) (*Conn, error) {
+	who, err := t.Identify(ctx, address)
 	if err != nil {
 		return nil, err
 	}
@@ -67,15 +75,15 @@ func dial(ctx context.Context, t *transport.Transport, address string) (*Conn, e
 	var control *Control
 	var states func(context.Context) ([]Node, error)
 	if s.Control != "" {
-		control = NewControl(s.Control)
+		control = NewControl(s.Control, o)
 		states = control.States
 	}
 	return connect(t, &d, home, control, states)
 }
 
 // Connect makes a client of a cluster whose directory is known. states may be nil.
-func Connect(d *message.Directory, home message.NodeID, states func(context.Context) ([]Node, error)) (*Conn, error) {
-	t, err := transport.New(transport.Config{Self: message.NoNode})
+func Connect(d *message.Directory, home message.NodeID, states func(context.Context) ([]Node, error), o Options) (*Conn, error) {
+	t, err := transport.New(transport.Config{Self: message.NoNode, TLS: o.TLS()})
 	if err != nil {
 		return nil, err
 	}

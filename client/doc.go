@@ -1,7 +1,7 @@
 // Package client is the Go API of a dmalloc heap: it finds the node that can answer, retries without
 // harm, cuts large transfers into pieces and pipelines them.
 //
-//	h, err := client.Dial(ctx, client.Config{Address: "127.0.0.1:7000"})
+//	h, err := client.Dial(ctx, "127.0.0.1:7000") // DialWith, where nodes have certificates
 //	a, err := h.Malloc(ctx, 100)
 //	_, err = h.WriteAt(ctx, []byte("hello"), a.Address)
 //	err = h.ReadAt(ctx, buf, a.Address)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -61,6 +62,10 @@ type Config struct {
 
 	Control string // address of the launcher's control port, told to the nodes
 	Debug   bool
+
+	Certs    string   // directory with the nodes' certificates, at the same path on every host; empty: no TLS
+	Insecure bool     // listen where others can connect, without certificates
+	Tokens   [][]byte // SHA-256 of what HTTP requests must show one of; empty: they need none
 
 	Progress func(Progress) // of Start, called by its goroutine
 	Notice   func(string)   // something happened that nobody asked for; must not wait
@@ -121,6 +126,12 @@ func (c Config) withDefaults() (Config, error) {
 	for _, n := range []int{c.Tick, c.Election, c.Heartbeat, c.LogShards, c.Executors} {
 		if n < 0 {
 			return bad("a setting of Raft is %d; they are positive", n)
+		}
+	}
+	if c.Certs != "" {
+		var err error
+		if c.Certs, err = filepath.Abs(c.Certs); err != nil { // nodes have working directories of their own
+			return bad("the certificates in %s cannot be found: %v", message.Quote(c.Certs), err)
 		}
 	}
 	if c.RemoteBinary != "" && !plainPath(c.RemoteBinary) {

@@ -34,14 +34,14 @@ const (
 )
 
 // Listen opens the port on loopback, before there is a launcher: nodes are told of it when they start.
-func Listen() (*Control, error) {
+func Listen(o client.Options) (*Control, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, message.Errorf(message.Unavailable, "the launcher cannot listen on loopback: %v", err)
 	}
 	c := &Control{listener: l, slots: make(chan struct{}, controlSlots)}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
-	c.transport, err = transport.New(transport.Config{Self: client.LauncherID, Listener: l,
+	c.transport, err = transport.New(transport.Config{Self: client.LauncherID, Listener: l, TLS: o.LauncherTLS(),
 		Handle: func(_ context.Context, _ transport.Peer, m *message.Message, reply func(*message.Message)) {
 			c.handle(m, reply)
 		}})

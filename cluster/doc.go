@@ -23,6 +23,7 @@
 //	    kept before its files are moved aside, and the directory is told before the next one starts.
 //	L5  Signals reach only processes that this warden started and has not yet reaped.
 //	L6  The last living node is not killed by a command.
+//	L7  No node listens where other machines can connect, unless there are certificates or Insecure accepts it.
 //
 // Not covered: a launcher and its warden that are both killed with SIGKILL leave the temporary directory,
 // though no process.

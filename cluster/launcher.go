@@ -112,6 +112,9 @@ func (l *Launcher) plan(found *kept) error {
 		if m.listen, m.httpListen, err = l.cfg.addresses(m.id, host, l.allHere); err != nil {
 			return err
 		}
+		if err := l.cfg.guarded(m.listen, m.httpListen); err != nil {
+			return err
+		}
 		l.nodes = append(l.nodes, m)
 	}
 	return nil

@@ -126,7 +126,8 @@ func (l *Launcher) launch(ctx context.Context, m *member, listen, httpListen str
 	a, run := l.agents[m.host], m.run
 	incarnation := l.kept.Incarnations[m.id]
 	line := string(message.JSON(NodeConfig{ID: m.id, Settings: l.kept.Settings, Dir: m.dir, Listen: listen, HTTPListen: httpListen,
-		Control: l.cfg.Control, Hosts: l.kept.Hosts, Temporary: l.store.dir == "", Incarnation: incarnation, Join: incarnation > 0, Debug: l.cfg.Debug}))
+		Control: l.cfg.Control, Hosts: l.kept.Hosts, Temporary: l.store.dir == "", Incarnation: incarnation, Join: incarnation > 0, Debug: l.cfg.Debug,
+		Certs: l.cfg.Certs, Insecure: l.cfg.Insecure, Tokens: l.cfg.Tokens}))
 	o := order{Do: doStart, Node: m.id, Run: run, Dir: m.dir, Kept: kept, Args: l.cfg.NodeArgs, Line: line}
 	l.mu.Unlock()
 	var r report
@@ -183,7 +184,7 @@ func (l *Launcher) said(a *agent, m *member, line string) {
 	}
 	switch e.Event {
 	case Listening:
-		m.address, m.http, m.heard = l.reachable(m.host, e.Address), l.reachable(m.host, e.HTTP), true
+		m.address, m.http, m.heard = l.reachable(m.host, m.listen, e.Address), l.reachable(m.host, m.httpListen, e.HTTP), true
 	case Ready:
 		if m.state == Starting {
 			m.state, m.since = Alive, time.Now()
@@ -202,9 +203,14 @@ func (l *Launcher) killLater(a *agent, m *member) {
 	}
 }
 
-// reachable puts the host's name in the place of an address that only means "all".
-func (l *Launcher) reachable(host, address string) string {
+// reachable puts the host's name in the place of an address that only means "all". With certificates it is
+// the name by which the host was given, for that is what its certificate is made out to.
+func (l *Launcher) reachable(host, listen, address string) string {
 	h, port, err := net.SplitHostPort(address)
+	if own, _, bad := net.SplitHostPort(listen); err == nil && bad == nil && l.cfg.Certs != "" {
+		h = own
+		address = net.JoinHostPort(h, port)
+	}
 	if ip := net.ParseIP(h); err == nil && (h == "" || ip != nil && ip.IsUnspecified()) {
 		return net.JoinHostPort(bareHost(host), port)
 	}

@@ -27,6 +27,9 @@ type NodeConfig struct {
 	Incarnation uint64           `json:"incarnation"` // counts the disks that the node has lost
 	Join        bool             `json:"join"`        // it has lost one: it takes up what the directory gives it
 	Debug       bool             `json:"debug"`
+	Certs       string           `json:"certs,omitempty"`    // directory with the node's certificate; empty: no TLS
+	Insecure    bool             `json:"insecure,omitempty"` // take addresses that others reach, without certificates
+	Tokens      [][]byte         `json:"tokens,omitempty"`   // SHA-256 of what HTTP requests may show; empty: they need none
 }
 
 // What an Event says.

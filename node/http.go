@@ -1,9 +1,11 @@
 package node
 
 import (
+	"crypto/tls"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -19,9 +21,15 @@ func (n *Node) openWeb() (err error) {
 	if n.cfg.HTTP == nil {
 		return nil
 	}
+	names, secure := n.cfg.Hosts, (*tls.Config)(nil)
+	if n.cfg.Certs != nil {
+		// The names in the certificate are those under which this node goes.
+		secure = n.cfg.Certs.Server()
+		names = append(slices.Clone(names), secure.Certificates[0].Leaf.DNSNames...)
+	}
 	n.web, err = web.New(web.Config{
 		Heap: webHeap{n.heap}, Control: n.control, Graph: n.heap.Graph, Ready: n.missing, Metrics: n.writeMetrics,
-		Listener: n.cfg.HTTP, Debug: n.cfg.Debug, Node: n.cfg.ID, Names: n.cfg.Hosts,
+		Listener: n.cfg.HTTP, Debug: n.cfg.Debug, Node: n.cfg.ID, Names: names, TLS: secure, Tokens: n.cfg.Tokens,
 		Report: func(err error, stack []byte) {
 			n.cfg.Log.Error("an HTTP request failed", "error", err, "stack", string(stack))
 		},
@@ -72,6 +80,13 @@ func (n *Node) writeMetrics(w io.Writer) {
 			}
 			fmt.Fprintf(w, "dmalloc_detector{node=\"%s\",state=%q} %d\n", b.Node, state, is)
 		}
+	}
+	if n.cfg.Certs != nil {
+		usable := 1 // 0: expired, or replaced by files that do not fit
+		if n.cfg.Certs.Problem() != nil {
+			usable = 0
+		}
+		fmt.Fprintf(w, "dmalloc_certificate_expires_seconds %d\ndmalloc_certificate_usable %d\n", n.cfg.Certs.Expires().Unix(), usable)
 	}
 	fmt.Fprintf(w, "dmalloc_boot %d\n", s.Boot)
 	for _, r := range s.Replicas {

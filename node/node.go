@@ -13,6 +13,7 @@ import (
 
 	"github.com/gofrs/flock"
 
+	"dmalloc/certs"
 	"dmalloc/client"
 	"dmalloc/company"
 	"dmalloc/election"
@@ -40,7 +41,9 @@ type Config struct {
 	Control     string // where the launcher listens; empty if there is none
 	Peers       []message.Node
 	Log         *slog.Logger
-	Debug       bool // profiles over HTTP
+	Debug       bool          // profiles over HTTP
+	Certs       *certs.Config // for everything that listens or dials; nil: no TLS
+	Tokens      [][]byte      // SHA-256 of what HTTP requests must show one of; empty: they need none
 	Version     string
 }
 
@@ -109,7 +112,7 @@ func Start(cfg Config) (_ *Node, err error) {
 		return nil, err
 	}
 	n.SetPeers(cfg.Peers, nil)
-	n.control = client.NewControl(cfg.Control)
+	n.control = client.NewControl(cfg.Control, client.Options{Certs: cfg.Certs})
 	if err := n.openMembers(initial); err != nil {
 		return nil, err
 	}

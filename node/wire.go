@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 
+	"dmalloc/client"
 	"dmalloc/message"
 	"dmalloc/transport"
 )
@@ -17,6 +18,7 @@ func (n *Node) openTransport() (err error) {
 		},
 		Raft:  n.inbox.Batch,
 		Chunk: n.inbox.Chunk,
+		TLS:   client.Options{Certs: n.cfg.Certs}.TLS(),
 	})
 	if err != nil {
 		return err

@@ -199,21 +199,15 @@ type Greeting struct {
 	Incarnation uint64
 }
 
-// Identify asks who listens at an address, without TLS.
-func Identify(ctx context.Context, address string) (Greeting, error) {
-	t, err := New(Config{Self: message.NoNode})
-	if err != nil {
-		return Greeting{}, err
-	}
-	defer t.Close()
-	return t.Identify(ctx, address)
-}
-
 // Identify asks who listens at an address, as a client, with TLS if the Transport has it. It ends with ctx, not with Close.
 func (t *Transport) Identify(ctx context.Context, address string) (Greeting, error) {
 	nc, h, err := t.dial(ctx, address, hello{from: message.NoNode, to: message.NoNode, version: Version})
 	if err != nil {
-		return Greeting{}, &message.Error{Op: "transport.Identify", Code: message.Unavailable, Text: "no node answers at " + address, Err: err}
+		e := &message.Error{Op: "transport.Identify", Code: message.Unavailable, Text: "no node answers at " + address, Err: err}
+		if errors.Is(err, &message.Error{Code: message.Forbidden}) {
+			e.Code, e.Text = message.Forbidden, "the node at "+address+" and this side do not talk to each other"
+		}
+		return Greeting{}, e
 	}
 	_ = nc.Close()
 	return Greeting{Node: h.from, Cluster: h.cluster, Incarnation: h.incarnation}, nil

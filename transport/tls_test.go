@@ -138,7 +138,13 @@ func TestSecureRefusals(t *testing.T) {
 		{"TLS to plain", open, message.NoNode, as(t, dir, certs.Client), []string{"other side does not speak TLS"}},
 		{"a node's TLS to plain", open, 1, as(t, dir, certs.Node(1)), []string{"other side does not speak TLS"}},
 	} {
-		t.Run(c.name, func(t *testing.T) { refused(t, c.to.dialler(t, c.self, c.with), 0, c.words...) })
+		t.Run(c.name, func(t *testing.T) {
+			tr := c.to.dialler(t, c.self, c.with)
+			refused(t, tr, 0, c.words...)
+			if _, err := tr.Identify(within(t), c.to.peers[0].Address); c.self == message.NoNode && message.CodeOf(err) != message.Forbidden {
+				t.Errorf("Identify is not forbidden: %v", err)
+			}
+		})
 	}
 	ask(t, w.dialler(t, 1, as(t, dir, certs.Node(1))), 0, request(1, "x"))
 	eventually(t, "nobody else got in", func() bool { return w.nodes[0].open.Load() == 1 })

@@ -131,7 +131,7 @@ func TestUnreachable(t *testing.T) {
 	if err := tr.SendRaft(2, 1, []byte("x")); err == nil {
 		t.Error("a batch to nowhere was taken")
 	}
-	if _, err := Identify(within(t), gone.Addr().String()); message.CodeOf(err) != message.Unavailable {
+	if _, err := tr.Identify(within(t), gone.Addr().String()); message.CodeOf(err) != message.Unavailable {
 		t.Error(err)
 	}
 }
@@ -316,7 +316,7 @@ func TestOtherIncarnationIsDropped(t *testing.T) {
 
 func TestIdentify(t *testing.T) {
 	w := newNetwork(t, 3, nil, nil)
-	got, err := Identify(within(t), w.peers[2].Address)
+	got, err := w.nodes[0].Identify(within(t), w.peers[2].Address)
 	if err != nil || got != (Greeting{Node: 2, Cluster: testCluster, Incarnation: 1}) {
 		t.Fatalf("%+v %v", got, err)
 	}

@@ -1,9 +1,9 @@
 // Package web serves the heap over HTTP and JSON on every node, for curl, browsers, probes and languages
 // without a client of their own. Any node serves any request: behind it is the same client that the shell uses.
 //
-//	request ─▶ find the route ─▶ same site? ─▶ room? ─▶ strict parsing ─▶ handler ─▶ Heap, Control
-//	             404, 405          403          503        400, 413, 408      │
-//	answer  ◀── status by message.Code, or {"error":{"code":…,"message":…}} ◀─┘
+//	request ─▶ same site? ─▶ token? ─▶ find the route ─▶ room? ─▶ strict parsing ─▶ handler ─▶ Heap, Control
+//	             403           401        404, 405         503        400, 413, 408      │
+//	answer  ◀── status by message.Code, or {"error":{"code":…,"message":…}} ◀────────────┘
 //
 //	W1  A request that is refused has changed nothing.
 //	W2  Whatever waits has an end: headers, bodies that make no progress, readers that take nothing, and the
@@ -13,6 +13,8 @@
 //	W5  No page of another site reaches the heap through a visitor's browser: Host and Origin are judged
 //	    before anything else is looked at.
 //	W6  No input makes a handler panic; if one does, the answer is 500 without a stack, and it is counted.
+//	W7  With Config.Tokens nothing but /healthz is told to who shows none of them, not even what there is. With
+//	    Config.TLS that requires certificates, no byte of HTTP is read from who has none.
 //
 // Bytes of the heap travel in pieces of 1 MiB, and each piece is linearizable, not the whole. A write is
 // compared with its allocation before its first piece, so what does not fit changes nothing (W1); what fails

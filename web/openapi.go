@@ -27,7 +27,7 @@ func describeAPI(routes []route) ([]byte, error) {
 		paths[rt.path][strings.ToLower(rt.method)] = operation(rt)
 	}
 	text := object{"type": "string"}
-	codes := []string{"not_found", "method_not_allowed", "too_large", "length_required"}
+	codes := []string{unauthorized, "not_found", "method_not_allowed", "too_large", "length_required"}
 	for _, c := range message.Codes()[1:] {
 		codes = append(codes, c.String())
 	}
@@ -35,8 +35,9 @@ func describeAPI(routes []route) ([]byte, error) {
 		"openapi": "3.1.0",
 		"info": object{"title": "dmalloc", "version": "1",
 			"description": "A heap that a whole cluster shares. Any node serves any request."},
-		"paths": paths,
-		"components": object{"schemas": object{"Error": object{
+		"paths":    paths,
+		"security": []object{{}, {"bearer": []string{}}}, // the empty one: nodes may have no tokens
+		"components": object{"securitySchemes": object{"bearer": object{"type": "http", "scheme": "bearer"}}, "schemas": object{"Error": object{
 			"type": "object", "required": []string{"error"},
 			"properties": object{"error": object{
 				"type": "object", "required": []string{"code", "message"},

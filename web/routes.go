@@ -114,7 +114,7 @@ func routes() []route {
 		{method: "GET", path: "/v1", name: "index", about: "what can be asked", status: http.StatusOK, answer: index{}, handle: (*call).index},
 		{method: "GET", path: "/metrics", name: "metrics", about: "this node's numbers in the Prometheus text format",
 			status: http.StatusOK, kind: "text/plain; version=0.0.4; charset=utf-8", always: true, handle: (*call).metrics},
-		{method: "GET", path: "/healthz", name: "healthz", about: "the process lives", status: http.StatusOK, answer: health{}, always: true, handle: (*call).healthz},
+		{method: "GET", path: openPath, name: "healthz", about: "the process lives", status: http.StatusOK, answer: health{}, always: true, handle: (*call).healthz},
 		{method: "GET", path: "/status/", name: "status", about: "the process lives, in a word", status: http.StatusOK, kind: "text/plain; charset=utf-8", always: true, handle: (*call).pong},
 		{method: "GET", path: "/readyz", name: "readyz", about: "each company of this node has a leader; 503 otherwise", status: http.StatusOK, answer: health{}, always: true, handle: (*call).readyz},
 		{method: "GET", path: "/openapi.json", name: "openapi", about: "this description", status: http.StatusOK, kind: "application/json", always: true, handle: (*call).openapi},

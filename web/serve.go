@@ -43,6 +43,9 @@ func (s *Server) serve(a *answer, r *http.Request) (*route, error) {
 	if err := s.sameSite(r); err != nil {
 		return nil, err
 	}
+	if err := s.admit(a, r); err != nil {
+		return nil, err
+	}
 	if s.debug != nil && strings.HasPrefix(r.URL.Path, "/debug/pprof/") {
 		return nil, s.run(&call{s: s, route: &route{always: true, handle: (*call).profile}, answer: a, r: r})
 	}

@@ -2,6 +2,8 @@ package web
 
 import (
 	"context"
+	"crypto/sha256"
+	"crypto/tls"
 	"errors"
 	"io"
 	"log"
@@ -54,6 +56,8 @@ type Config struct {
 	Metrics  func(io.Writer)                                        // the node's numbers in the Prometheus text format
 	Listener net.Listener                                           // Serve accepts here, and Close closes it
 	Names    []string                                               // host names that requests may be for, besides IP addresses and localhost
+	TLS      *tls.Config                                            // of what Serve accepts; nil: plain HTTP
+	Tokens   [][]byte                                               // SHA-256 of the tokens of which a request must show one; empty: it needs none
 	Limits   Limits
 	Debug    bool                          // serve /debug/pprof/ and show internal errors to clients
 	Report   func(err error, stack []byte) // told of each error that is dmalloc's own fault, with a stack if it was a panic; may be nil
@@ -78,6 +82,11 @@ type Server struct {
 func New(cfg Config) (*Server, error) {
 	if cfg.Heap == nil {
 		return nil, message.Errorf(message.InvalidArgument, "web.New needs a heap in Config.Heap")
+	}
+	for _, d := range cfg.Tokens {
+		if len(d) != sha256.Size {
+			return nil, message.Errorf(message.InvalidArgument, "a token in Config.Tokens has a digest of %d bytes; SHA-256 has %d", len(d), sha256.Size)
+		}
 	}
 	var err error
 	if cfg.Limits, err = cfg.Limits.WithDefaults(); err != nil {
@@ -112,7 +121,11 @@ func (s *Server) Serve() error {
 	if s.cfg.Listener == nil {
 		return message.Errorf(message.InvalidArgument, "web.Serve needs Config.Listener")
 	}
-	err := s.http.Serve(netutil.LimitListener(s.cfg.Listener, s.cfg.Limits.Connections))
+	l := netutil.LimitListener(s.cfg.Listener, s.cfg.Limits.Connections)
+	if s.cfg.TLS != nil {
+		l = tls.NewListener(l, s.cfg.TLS) // which shakes hands in the connection's goroutine, within the time for a header
+	}
+	err := s.http.Serve(l)
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"dmalloc/bench"
+	"dmalloc/certs"
 	"dmalloc/client"
 	"dmalloc/message"
 	"dmalloc/owner"
@@ -85,7 +86,7 @@ func benchCommand() *cobra.Command {
 			}
 			t, err := f.open(cmd.Context())
 			if err != nil {
-				return exit{exitNone, err}
+				return notStarted(err)
 			}
 			defer t.close()
 			if err := run(cmd.Context(), t, mix); err != nil {
@@ -133,6 +134,10 @@ func (t *target) close() {
 // open connects as several client instances, each with connections of its own.
 func (f *benchFlags) open(ctx context.Context) (*target, error) {
 	t := &target{}
+	own, err := as(f.up.certs, certs.Client)
+	if err != nil {
+		return nil, err
+	}
 	if f.address == "" {
 		if f.up.nodes == 0 {
 			f.up.nodes = 3
@@ -148,10 +153,10 @@ func (f *benchFlags) open(ctx context.Context) (*target, error) {
 		t.control = t.cluster.launcher
 	}
 	for range max(1, f.conns) {
-		c, err := client.Dial(ctx, f.address)
+		c, err := client.DialWith(ctx, f.address, own)
 		if err != nil {
 			t.close()
-			return nil, err
+			return nil, unreached(err, f.up.certs)
 		}
 		t.conns = append(t.conns, c)
 		t.heaps = append(t.heaps, c.Heap)

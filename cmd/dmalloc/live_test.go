@@ -16,6 +16,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"dmalloc/certs"
 )
 
 // live is a cluster with a shell on a pipe: a test says a line and reads the answer.
@@ -94,7 +96,18 @@ func (l *live) do(format string, args ...any) answer {
 
 // Random bytes, half messages and silence on every port: nobody dies, and the heap goes on.
 func TestHostileBytes(t *testing.T) {
-	l := start(t, "-n", "3")
+	t.Run("plain", func(t *testing.T) { hostileBytes(t) })
+	t.Run("certificates", func(t *testing.T) {
+		dir := filepath.Join(t.TempDir(), "certs")
+		if err := certs.Make(dir, nil, 3); err != nil {
+			t.Fatal(err)
+		}
+		hostileBytes(t, "--certs", dir)
+	})
+}
+
+func hostileBytes(t *testing.T, args ...string) {
+	l := start(t, append([]string{"-n", "3"}, args...)...)
 	if a := l.do("m 100"); !a.OK {
 		t.Fatal(a.Error)
 	}
@@ -112,13 +125,15 @@ func TestHostileBytes(t *testing.T) {
 				for j := range junk {
 					junk[j] = byte(rng.Uint32())
 				}
-				switch i % 4 {
+				switch i % 5 {
 				case 1: // a huge length
 					junk = append([]byte{0xff, 0xff, 0xff, 0xff, 1}, junk...)
 				case 2:
 					junk = append([]byte("DMAL"), junk...)
 				case 3: // a hello's length, and then something else
 					junk = append([]byte{40, 0, 0, 0, 0, 0}, junk...)
+				case 4: // the head of a handshake of TLS
+					junk = append([]byte{22, 3, 1, 2, 0, 1}, junk...)
 				}
 				_, _ = c.Write(junk)
 				if i%10 == 0 {

@@ -16,16 +16,18 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"dmalloc/certs"
 	"dmalloc/cluster"
 	"dmalloc/message"
 	"dmalloc/node"
+	"dmalloc/web"
 )
 
 // nodeCommand runs one node. The launcher hands it its configuration as a line on standard input and
 // then, whenever they change, the addresses of its peers; the node answers with events on standard output.
 func nodeCommand() *cobra.Command {
-	var file string
-	var debug bool
+	var file, dir, tokens string
+	var debug, insecure bool
 	cmd := &cobra.Command{
 		Use:   "node [--config FILE]",
 		Short: "run one node, as the launcher, ssh or systemd starts it",
@@ -49,11 +51,22 @@ input; lines {"peers":[…]} that follow on standard input say where the other n
 			if err := json.Unmarshal(first, &cfg); err != nil {
 				return usage("the node's configuration is not JSON: %v", err)
 			}
-			cfg.Debug = cfg.Debug || debug
+			cfg.Debug, cfg.Insecure = cfg.Debug || debug, cfg.Insecure || insecure
+			if dir != "" {
+				cfg.Certs = dir
+			}
+			if tokens != "" {
+				if cfg.Tokens, err = web.ReadTokens(tokens); err != nil {
+					return exit{exitUsage, err}
+				}
+			}
 			return runNode(cmd.Context(), cfg, lines, os.Stdout)
 		},
 	}
 	cmd.Flags().StringVar(&file, "config", "", "read the configuration from this file instead of standard input")
+	cmd.Flags().StringVar(&dir, "certs", "", certsUsage)
+	cmd.Flags().StringVar(&tokens, "token-file", "", tokensUsage)
+	cmd.Flags().BoolVar(&insecure, "insecure", false, insecureUsage)
 	cmd.Flags().BoolVar(&debug, "debug", false, "serve profiles at /debug/pprof/ of the node's HTTP")
 	return cmd
 }
@@ -68,6 +81,14 @@ func runNode(ctx context.Context, cfg cluster.NodeConfig, in *bufio.Reader, out 
 		tell(cluster.Event{Event: "failed", Code: message.CodeOf(err).String(), Message: err.Error()})
 		return exit{exitFailed, err}
 	}
+	if err := cfg.Guarded(); err != nil {
+		_ = fail(err)
+		return exit{exitUsage, err}
+	}
+	own, err := as(cfg.Certs, certs.Node(cfg.ID))
+	if err != nil {
+		return fail(err)
+	}
 	listen := func(what, address string) (net.Listener, error) {
 		l, err := net.Listen("tcp", address)
 		if err != nil {
@@ -79,18 +100,18 @@ func runNode(ctx context.Context, cfg cluster.NodeConfig, in *bufio.Reader, out 
 	if err != nil {
 		return fail(err)
 	}
-	web, err := listen("HTTP", cfg.HTTPListen)
+	http, err := listen("HTTP", cfg.HTTPListen)
 	if err != nil {
 		return fail(err)
 	}
-	tell(cluster.Event{Event: "listening", Address: messages.Addr().String(), HTTP: web.Addr().String()})
+	tell(cluster.Event{Event: "listening", Address: messages.Addr().String(), HTTP: http.Addr().String()})
 	peers, err := readPeers(in)
 	if err != nil {
 		return fail(fmt.Errorf("wait for the peers' addresses: %w", err))
 	}
 	n, err := node.Start(node.Config{
-		ID: cfg.ID, Settings: cfg.Settings, Hosts: cfg.Hosts, Dir: cfg.Dir, Listener: messages, HTTP: web, Incarnation: cfg.Incarnation,
-		Join: cfg.Join, Control: cfg.Control, Peers: peers.Peers, Version: version(), Debug: cfg.Debug,
+		ID: cfg.ID, Settings: cfg.Settings, Hosts: cfg.Hosts, Dir: cfg.Dir, Listener: messages, HTTP: http, Incarnation: cfg.Incarnation,
+		Join: cfg.Join, Control: cfg.Control, Peers: peers.Peers, Version: version(), Debug: cfg.Debug, Certs: own.Certs, Tokens: cfg.Tokens,
 		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil {

@@ -16,9 +16,11 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"dmalloc/certs"
 	"dmalloc/client"
 	"dmalloc/cluster"
 	"dmalloc/message"
+	"dmalloc/web"
 )
 
 // upFlags are those of a cluster.
@@ -33,6 +35,9 @@ type upFlags struct {
 	port     int
 	agent    string
 	binary   string
+	certs    string
+	tokens   string
+	insecure bool
 	debug    bool
 	quiet    bool
 
@@ -57,6 +62,9 @@ func (f *upFlags) add(cmd *cobra.Command) {
 	fl.IntVar(&f.port, "port", 0, "port of node 0's messages; node i listens on PORT+i. Without it free ones are found")
 	fl.StringVar(&f.agent, "agent", "ssh", "how hosts that are not this machine are reached: AGENT HOST COMMAND…")
 	fl.StringVar(&f.binary, "remote-binary", "", "where dmalloc is on those hosts; without it where it is here")
+	fl.StringVar(&f.certs, "certs", "", certsUsage)
+	fl.StringVar(&f.tokens, "token-file", "", tokensUsage)
+	fl.BoolVar(&f.insecure, "insecure", false, insecureUsage)
 	fl.BoolVar(&f.debug, "debug", false, "serve profiles at /debug/pprof/ of every node's HTTP")
 	fl.BoolVarP(&f.quiet, "quiet", "q", false, "say nothing while starting and stopping")
 }
@@ -89,7 +97,7 @@ graph net { 0 -- 1; 1 -- 2 [latency=20ms]; }; messages between others travel alo
 			defer stop()
 			c, err := startCluster(ctx, cfg, f.quiet)
 			if err != nil {
-				return exit{exitNone, err}
+				return notStarted(err)
 			}
 			defer c.Close()
 			return s.run(ctx, c.heap, c.launcher)
@@ -103,7 +111,7 @@ graph net { 0 -- 1; 1 -- 2 [latency=20ms]; }; messages between others travel alo
 // config turns flags into what the launcher needs. What is wrong here is the command line's fault.
 func (f *upFlags) config(dot string) (cluster.Config, error) {
 	cfg := cluster.Config{Nodes: f.nodes, Replicas: f.replicas, RegisterReplicas: f.keepers, Memory: uint64(f.memory), Data: f.data, Port: f.port, HTTP: f.http,
-		Agent: f.agent, RemoteBinary: f.binary, Debug: f.debug}
+		Agent: f.agent, RemoteBinary: f.binary, Debug: f.debug, Certs: f.certs, Insecure: f.insecure}
 	if f.nodesGiven && f.nodes < 1 {
 		return cfg, usage("-n %d: a cluster has at least one node", f.nodes)
 	}
@@ -118,6 +126,12 @@ func (f *upFlags) config(dot string) (cluster.Config, error) {
 	}
 	if f.port < 0 || f.port > 65535 {
 		return cfg, usage("--port %d: ports go from 1 to 65535", f.port)
+	}
+	if f.tokens != "" {
+		var err error
+		if cfg.Tokens, err = web.ReadTokens(f.tokens); err != nil {
+			return cfg, exit{exitUsage, err}
+		}
 	}
 	if f.hostfile != "" {
 		var err error
@@ -160,6 +174,24 @@ func (f *upFlags) config(dot string) (cluster.Config, error) {
 	return cfg, nil
 }
 
+const (
+	tokensUsage   = "HTTP requests must show one of the tokens in this file, one a line, as Authorization: Bearer TOKEN"
+	insecureUsage = "listen where other machines can connect, without certificates: whoever does can read and change everything"
+)
+
+// notStarted is the exit for a cluster that was not started: what the command line asked for is its fault.
+func notStarted(err error) error {
+	var e exit
+	var open *cluster.OpenError
+	switch {
+	case errors.As(err, &e):
+		return e
+	case errors.As(err, &open):
+		return exit{exitUsage, err}
+	}
+	return exit{exitNone, err}
+}
+
 // running is a cluster of ours and a heap on it.
 type running struct {
 	launcher *cluster.Launcher
@@ -168,6 +200,9 @@ type running struct {
 	control  *cluster.Control
 	once     sync.Once
 }
+
+// renewal is how long before certificates expire the user is told.
+const renewal = 30 * 24 * time.Hour
 
 // startCluster starts the nodes, shows how it goes, and returns when every company has a leader.
 func startCluster(ctx context.Context, cfg cluster.Config, quiet bool) (_ *running, err error) {
@@ -182,7 +217,18 @@ func startCluster(ctx context.Context, cfg cluster.Config, quiet bool) (_ *runni
 	}()
 	cfg.Progress = func(p cluster.Progress) { show.say(p.String()) }
 	cfg.Notice = func(text string) { fmt.Fprintf(os.Stderr, "dmalloc: %s\n", text) }
-	if c.control, err = cluster.Listen(); err != nil {
+	own, err := as(cfg.Certs, certs.Launcher)
+	if err != nil {
+		return nil, err
+	}
+	scheme := "http"
+	if own.Certs != nil {
+		scheme = "https"
+		if until := own.Certs.Expires(); time.Until(until) < renewal {
+			cfg.Notice(fmt.Sprintf("the certificates expire on %s: dmalloc certs %s --renew makes new ones", until.Format(time.DateOnly), cfg.Certs))
+		}
+	}
+	if c.control, err = cluster.Listen(own); err != nil {
 		return nil, err
 	}
 	cfg.Control = c.control.Address()
@@ -193,7 +239,7 @@ func startCluster(ctx context.Context, cfg cluster.Config, quiet bool) (_ *runni
 		return nil, err
 	}
 	c.control.Serve(c.launcher)
-	if c.conn, err = client.Connect(c.launcher.Directory(), 0, c.launcher.Nodes); err != nil {
+	if c.conn, err = client.Connect(c.launcher.Directory(), 0, c.launcher.Nodes, own); err != nil {
 		return nil, err
 	}
 	c.heap = c.conn.Heap
@@ -204,9 +250,9 @@ func startCluster(ctx context.Context, cfg cluster.Config, quiet bool) (_ *runni
 	show.done()
 	if !quiet {
 		d := c.launcher.Directory()
-		fmt.Fprintf(os.Stderr, "%d nodes, %d companies of %s with %d owners each, up in %.1f s; HTTP at http://%s; %s\n",
+		fmt.Fprintf(os.Stderr, "%d nodes, %d companies of %s with %d owners each, up in %.1f s; HTTP at %s://%s; %s\n",
 			len(d.Nodes), len(d.Companies)-1, mib(d.Companies[1].Capacity), len(d.Companies[1].Owners),
-			time.Since(begin).Seconds(), d.Nodes[0].HTTP, kept(cfg))
+			time.Since(begin).Seconds(), scheme, d.Nodes[0].HTTP, kept(cfg))
 		if r := d.Registers.Replicas; cfg.RegisterReplicas != 0 && r < cluster.DefaultRegisters {
 			fmt.Fprintf(os.Stderr, "%s\n", fewReplicas(r))
 		}
