@@ -33,6 +33,9 @@ type Config struct {
 	Near bool
 	// Attempt is how long an owner may give no sign of life before the next one is asked; 0 means 120 ms.
 	Attempt time.Duration
+	// Hedge is how long a register's replicas may be silent at least before those that were spared are asked
+	// too; 0 means 30 ms.
+	Hedge time.Duration
 	// Window bounds the pieces of one large transfer that are under way; 0 means 8.
 	Window int
 }
@@ -41,6 +44,9 @@ type Config struct {
 func (c Config) WithDefaults() Config {
 	if c.Attempt == 0 {
 		c.Attempt = 120 * time.Millisecond
+	}
+	if c.Hedge == 0 {
+		c.Hedge = hedgeLeast
 	}
 	if c.Window == 0 {
 		c.Window = 8

@@ -100,7 +100,7 @@ func (r *quorumRun) do(ctx context.Context, op *register.Operation) error {
 	}()
 	r.send(op.Start())
 	round := r.begin
-	hedge := time.NewTimer(r.h.regs.hedge())
+	hedge := time.NewTimer(r.h.regs.hedge(r.h.cfg.Hedge))
 	defer hedge.Stop()
 	pause := resendAfter
 	resend := time.NewTimer(pause)
@@ -113,7 +113,7 @@ func (r *quorumRun) do(ctx context.Context, op *register.Operation) error {
 				now := time.Now()
 				r.h.regs.paced(now.Sub(round))
 				round = now
-				hedge.Reset(r.h.regs.hedge())
+				hedge.Reset(r.h.regs.hedge(r.h.cfg.Hedge))
 			}
 			r.send(next)
 			if len(r.failed) > 0 {

@@ -46,8 +46,8 @@ func (q *quorums) paced(d time.Duration) {
 
 // hedge is how long a round may take before others are asked too. Under load all rounds are slow, and to
 // ask more would make them slower.
-func (q *quorums) hedge() time.Duration {
-	return min(max(hedgeLeast, 4*time.Duration(q.pace.Load())), hedgeMost)
+func (q *quorums) hedge(least time.Duration) time.Duration {
+	return max(least, min(4*time.Duration(q.pace.Load()), hedgeMost))
 }
 
 // learnRegisters takes in a configuration that is newer than the one known.
