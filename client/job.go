@@ -6,22 +6,25 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"dmalloc/message"
 )
 
-// A module lies in registers of JobSpace, a piece in each, at addresses that follow from its digest: so
-// equal modules share their pieces, and what was read is known to be what was added.
+// A module lies in registers of JobSpace, a piece in each, at addresses that follow from its digest and its
+// generation: what was read is known to be what was added, and no other module has a share in it.
 const jobPiece = 512 << 10 // bytes
 
 const jobWait = 40 * time.Second // longer than any job may take
 
 func jobPieces(size uint64) int { return int((size + jobPiece - 1) / jobPiece) }
 
-func jobRegister(sum [sha256.Size]byte, piece int) message.RegisterID {
-	h := sha256.Sum256(binary.LittleEndian.AppendUint32(sum[:], uint32(piece)))
+func jobRegister(sum [sha256.Size]byte, generation uint64, piece int) message.RegisterID {
+	b := binary.LittleEndian.AppendUint64(sum[:], generation)
+	h := sha256.Sum256(binary.LittleEndian.AppendUint32(b, uint32(piece)))
 	return message.RegisterID{Space: message.JobSpace, Address: binary.LittleEndian.Uint64(h[:])}
 }
 
@@ -34,24 +37,21 @@ func (h *Heap) AddJob(ctx context.Context, name string, module []byte) (message.
 		return message.Job{}, message.Errorf(message.InvalidArgument, "a module of %d bytes cannot be kept; it has 1 to %d", len(module), message.MaxJobModule)
 	}
 	sum := sha256.Sum256(module)
-	job := message.Job{Name: name, Size: uint64(len(module)), SHA256: hex.EncodeToString(sum[:])}
+	job := message.Job{Name: name, Size: uint64(len(module)), SHA256: hex.EncodeToString(sum[:]), Generation: rand.Uint64()}
 	for i := range jobPieces(job.Size) {
 		piece := module[i*jobPiece : min((i+1)*jobPiece, len(module))]
-		if _, err := h.writeRegister(ctx, jobRegister(sum, i), piece); err != nil {
+		if _, err := h.writeRegister(ctx, jobRegister(sum, job.Generation, i), piece); err != nil {
 			return message.Job{}, fmt.Errorf("keep piece %d of the module: %w", i, err)
 		}
 	}
+	h.refresh(ctx)
 	old := h.findJob(name)
 	if err := h.Change(ctx, message.JOBADD, job); err != nil {
 		return message.Job{}, err
 	}
 	h.refresh(ctx)
-	if old != nil && old.SHA256 != job.SHA256 {
+	if old != nil {
 		h.dropPieces(ctx, *old)
-	}
-	// Who drops a job empties its pieces. One that was dropped meanwhile may have been equal to this.
-	if _, err := h.JobModule(ctx, job); err != nil {
-		return message.Job{}, fmt.Errorf("the module was removed while it was added; add it again: %w", err)
 	}
 	return job, nil
 }
@@ -76,20 +76,15 @@ func (h *Heap) DropJob(ctx context.Context, name string) error {
 	return nil
 }
 
-// dropPieces empties the registers of a module that no name has any more. What cannot be emptied now
-// only takes room.
+// dropPieces empties the registers of a module that no name has any more. What cannot be emptied now only
+// takes room.
 func (h *Heap) dropPieces(ctx context.Context, job message.Job) {
-	for _, j := range h.directory().Jobs {
-		if j.SHA256 == job.SHA256 {
-			return
-		}
-	}
 	sum, err := jobSum(job)
 	if err != nil {
 		return
 	}
 	for i := range jobPieces(job.Size) {
-		_, _ = h.writeRegister(ctx, jobRegister(sum, i), nil)
+		_, _ = h.writeRegister(ctx, jobRegister(sum, job.Generation, i), nil)
 	}
 }
 
@@ -140,7 +135,7 @@ func (h *Heap) JobModule(ctx context.Context, job message.Job) ([]byte, error) {
 	}
 	module := make([]byte, 0, job.Size)
 	for i := range jobPieces(job.Size) {
-		r, err := h.readRegister(ctx, jobRegister(sum, i))
+		r, err := h.readRegister(ctx, jobRegister(sum, job.Generation, i))
 		if err != nil {
 			return nil, fmt.Errorf("read piece %d of the job %s: %w", i, job.Name, err)
 		}
@@ -161,17 +156,36 @@ func (h *Heap) RunJob(ctx context.Context, q message.JobRequest) (message.JobRes
 	if len(q.Args) > message.MaxJobArgs {
 		return out, message.Errorf(message.InvalidArgument, "a job's arguments have at most %d bytes, not %d", message.MaxJobArgs, len(q.Args))
 	}
-	a, err := h.home(ctx, func() *message.Message {
+	d := h.directory()
+	var last error
+	for i := range d.Nodes {
+		n := d.Nodes[(i+int(h.startNode()))%len(d.Nodes)].ID
+		if time.Since(h.cfg.Carrier.Heard(n)) > time.Second { // does it live? a job must not be sent twice to find out
+			if _, err := h.call(ctx, n, message.New(message.TEST), statusWait); err != nil {
+				last = err
+				continue
+			}
+		}
 		m := message.New(message.JOB)
 		m.Data = message.JSON(q)
 		if deadline, ok := ctx.Deadline(); ok {
 			m.Value = uint64(max(time.Until(deadline).Milliseconds(), 1))
 		}
-		return m
-	}, jobWait)
-	if err != nil {
-		return out, err
+		a, err := h.call(ctx, n, m, jobWait)
+		var link interface{ MaybeSent() bool }
+		switch {
+		case err == nil && a.Status != message.Done:
+			return out, a.Err()
+		case err == nil:
+			err = json.Unmarshal(a.Data, &out)
+			return out, err
+		case ctx.Err() != nil:
+			return out, message.Errorf(message.Timeout, "the job %s has not ended within the time that it was given; it may have run", q.Job)
+		case errors.As(err, &link) && !link.MaybeSent():
+			last = err // it was certainly not begun
+		default:
+			return out, message.Errorf(message.Unavailable, "node %s went away while it saw to the job %s (%v); it may have run", n, q.Job, err)
+		}
 	}
-	err = json.Unmarshal(a.Data, &out)
-	return out, err
+	return out, message.Errorf(message.Unavailable, "no node answers: %v", last)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -29,8 +30,9 @@ type quorumRun struct {
 	begin   time.Time
 	trace   func(Event)
 	answers chan quorumAnswer
-	cancels []func()
-	held    []register.Request // of the running phase, not yet sent
+	sent    map[message.Member][]func() // what forgets the requests under way, oldest first
+	busy    map[message.Member]int      // how often in a row a replica had no room, while it is to be asked again
+	held    []register.Request          // of the running phase, not yet sent
 	told    map[message.NodeID]bool
 	failed  map[message.NodeID]error
 	sick    error // what a replica said that no repetition mends
@@ -45,7 +47,8 @@ type quorumAnswer struct {
 
 func (h *Heap) newRun(id message.RegisterID) *quorumRun {
 	return &quorumRun{h: h, id: id, number: h.regs.ops.Add(1), place: h.placement(), begin: time.Now(), trace: h.tracer(),
-		answers: make(chan quorumAnswer, 32), told: map[message.NodeID]bool{}, failed: map[message.NodeID]error{}}
+		answers: make(chan quorumAnswer, 32), told: map[message.NodeID]bool{}, failed: map[message.NodeID]error{},
+		sent: map[message.Member][]func(){}, busy: map[message.Member]int{}}
 }
 
 // call describes the operation in the newest configuration.
@@ -94,8 +97,10 @@ func (r *quorumRun) first(n int) []message.Member {
 func (r *quorumRun) do(ctx context.Context, op *register.Operation) error {
 	r.op = op
 	defer func() {
-		for _, cancel := range r.cancels {
-			cancel()
+		for _, all := range r.sent {
+			for _, cancel := range all {
+				cancel()
+			}
 		}
 	}()
 	r.send(op.Start())
@@ -140,6 +145,7 @@ func (r *quorumRun) do(ctx context.Context, op *register.Operation) error {
 func (r *quorumRun) take(got quorumAnswer) (next []register.Request, anew bool) {
 	node := got.q.To.Node
 	if errors.Is(got.err, errAgain) {
+		r.busy[got.q.To] = -r.busy[got.q.To]
 		if id, _ := r.op.Phase(); got.q.ID == id {
 			r.ask(*got.q)
 		}
@@ -154,6 +160,7 @@ func (r *quorumRun) take(got quorumAnswer) (next []register.Request, anew bool) 
 	r.event(got.a)
 	switch got.a.Status {
 	case message.Done:
+		delete(r.busy, got.q.To)
 		r.h.trustNode(node)
 	case message.Stale:
 		return r.stale(got)
@@ -222,10 +229,34 @@ func (r *quorumRun) follow(ctx context.Context, ask bool) []register.Request {
 	return r.op.Restart(place.Epoch, place.Groups(ring.Shard(r.id)))
 }
 
-// later repeats a request that was refused because a queue was full.
+// later repeats a request that was refused because a queue was full, after a pause that grows. Only one
+// such pause runs for a replica: busy counts down below zero while none does.
 func (r *quorumRun) later(q *register.Request) {
-	timer := time.AfterFunc(2*time.Millisecond, func() { r.post(quorumAnswer{q: q, err: errAgain}) })
-	r.cancels = append(r.cancels, func() { timer.Stop() })
+	times := r.busy[q.To]
+	if times > 0 {
+		return
+	}
+	times = 1 - times
+	r.busy[q.To] = times
+	pause := busyLeast << min(times, 7)
+	timer := time.AfterFunc(pause/2+rand.N(pause), func() { r.post(quorumAnswer{q: q, err: errAgain}) })
+	r.forgetWith(q.To, func() { timer.Stop() })
+}
+
+// busyLeast is half of the first pause after a refusal for want of room.
+const busyLeast = time.Millisecond
+
+// mostSent is how many requests to one replica are remembered: the answer to an older one is not waited for.
+const mostSent = 4
+
+// forgetWith keeps what forgets a request to a replica.
+func (r *quorumRun) forgetWith(to message.Member, cancel func()) {
+	all := append(r.sent[to], cancel)
+	if len(all) > mostSent {
+		all[0]()
+		all = all[1:]
+	}
+	r.sent[to] = all
 }
 
 var errAgain = errors.New("ask again")
@@ -275,7 +306,9 @@ func (r *quorumRun) release() {
 func (r *quorumRun) again() {
 	r.held = nil
 	for _, q := range r.op.Resend() {
-		r.ask(q)
+		if r.busy[q.To] <= 0 { // or it is asked again anyway
+			r.ask(q)
+		}
 	}
 }
 
@@ -304,7 +337,7 @@ func (r *quorumRun) start(q *register.Request, m *message.Message, got func(*mes
 		m.Flags |= message.Traced
 		r.event(m)
 	}
-	r.cancels = append(r.cancels, r.h.cfg.Carrier.Start(q.To.Node, m, func() {}, func(a *message.Message, err error) { r.post(got(a, err)) }))
+	r.forgetWith(q.To, r.h.cfg.Carrier.Start(q.To.Node, m, func() {}, func(a *message.Message, err error) { r.post(got(a, err)) }))
 }
 
 // post never blocks: an answer that finds no room is as good as lost, and asked for again.

@@ -32,6 +32,7 @@ type keepers struct {
 	rng   *rand.Rand
 	wait  sync.WaitGroup
 	asked map[message.NodeID]int // requests of reads and writes
+	last  message.Registers      // what a directory would say
 }
 
 func newKeepers(t *testing.T, n, replicas int) *keepers {
@@ -49,7 +50,7 @@ func newKeepers(t *testing.T, n, replicas int) *keepers {
 	for i := range n {
 		id := message.NodeID(i)
 		keeper, err := quorum.Open(quorum.Config{Self: message.Member{Node: id}, Cluster: s.Cluster, Dir: t.TempDir(),
-			Registers: k.dir.Registers, Ask: k, Log: slog.New(slog.DiscardHandler)})
+			Registers: k.dir.Registers, Ask: k, Refresh: func(context.Context) { k.refresh(id) }, Log: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -81,8 +82,26 @@ func (k *keepers) Start(to message.NodeID, m *message.Message, _ func(), done fu
 	return func() {}
 }
 
+// refresh tells one node what the directory says.
+func (k *keepers) refresh(id message.NodeID) {
+	k.mu.Lock()
+	keeper, last := k.nodes[id], k.last
+	k.mu.Unlock()
+	if last.Epoch > 0 {
+		keeper.Learn(last)
+	}
+}
+
+// decide changes what the directory says.
+func (k *keepers) decide(c message.Registers) {
+	k.mu.Lock()
+	k.last = c.Clone()
+	k.mu.Unlock()
+}
+
 func (k *keepers) Ask(ctx context.Context, to message.NodeID, m *message.Message) (*message.Message, error) {
 	got := make(chan outcome, 1)
+	m.Source = 0 // a node
 	k.Start(to, m, nil, func(a *message.Message, err error) { got <- outcome{a, err} })
 	select {
 	case o := <-got:
@@ -336,6 +355,7 @@ func TestRegistersLinearizable(t *testing.T) {
 		if len(config.Members) == 5 {
 			config.Next = slices.Delete(slices.Clone(config.Members), int(id), int(id)+1)
 		}
+		k.decide(config)
 		for tries := 0; ; tries++ { // messages are lost
 			err := k.nodes[message.NodeID(rng.IntN(5))].Move(t.Context(), config)
 			if err == nil {
@@ -347,7 +367,8 @@ func TestRegistersLinearizable(t *testing.T) {
 		}
 		config.Epoch++
 		config.Members, config.Next = config.Next, nil
-		k.nodes[0].Learn(config) // the others hear of it from clients
+		k.decide(config)
+		k.refresh(0) // the others hear of it when clients are ahead of them
 	}
 	w.stop.Store(true)
 	w.wg.Wait()

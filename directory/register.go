@@ -76,7 +76,11 @@ func moveRegisters(d *message.Directory, n *message.Node) {
 			next[i].Incarnation = n.Incarnation
 		}
 	}
+	before := r.Epoch
 	setNext(r, next)
+	if len(r.Next) > 0 && r.Epoch == before && slices.ContainsFunc(r.Members, func(m message.Member) bool { return m.Node == n.ID }) {
+		r.Epoch++ // what the lost disk has told those who copy is worth nothing any more: they begin again
+	}
 }
 
 const maxJobs = 256 // modules of jobs

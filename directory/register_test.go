@@ -53,9 +53,14 @@ func TestRegisters(t *testing.T) {
 		{spreads(0, 1, 2), message.Done, 5, []message.Member{at(0, 0), at(2, 1)}, []message.Member{at(0, 0), at(1, 0), at(2, 1)}},
 		{spreads(0, 2), message.Done, 6, []message.Member{at(0, 0), at(2, 1)}, nil}, // taken back
 		{retires(1, 1), message.Done, 6, []message.Member{at(0, 0), at(2, 1)}, nil}, // keeps none
+		{spreads(0, 2), message.Done, 6, []message.Member{at(0, 0), at(2, 1)}, nil},
 		{retires(0, 1), message.Done, 7, []message.Member{at(0, 0), at(2, 1)}, []message.Member{at(0, 1), at(2, 1)}},
-		{spreads(), message.InvalidArgument, 7, []message.Member{at(0, 0), at(2, 1)}, []message.Member{at(0, 1), at(2, 1)}},
-		{spreads(0, 7), message.NoSuchNode, 7, []message.Member{at(0, 0), at(2, 1)}, []message.Member{at(0, 1), at(2, 1)}},
+		{spreads(2), message.Done, 8, []message.Member{at(0, 0), at(2, 1)}, []message.Member{at(2, 1)}},
+		{retires(0, 2), message.Done, 9, []message.Member{at(0, 0), at(2, 1)}, []message.Member{at(2, 1)}}, // its list is worth nothing now
+		{done(8), message.Stale, 9, []message.Member{at(0, 0), at(2, 1)}, []message.Member{at(2, 1)}},
+		{spreads(0, 2), message.Done, 10, []message.Member{at(0, 0), at(2, 1)}, []message.Member{at(0, 2), at(2, 1)}},
+		{spreads(), message.InvalidArgument, 10, []message.Member{at(0, 0), at(2, 1)}, []message.Member{at(0, 2), at(2, 1)}},
+		{spreads(0, 7), message.NoSuchNode, 10, []message.Member{at(0, 0), at(2, 1)}, []message.Member{at(0, 2), at(2, 1)}},
 	} {
 		r := apply(t, s, step.m)
 		if have := s.Current().Registers; r.Code != step.want || have.Epoch != step.epoch || !slices.Equal(have.Members, step.members) || !slices.Equal(have.Next, step.next) {

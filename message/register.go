@@ -132,10 +132,32 @@ func (m Member) String() string {
 // is there while members change: then each operation asks a quorum of the old replicas and one of the
 // new ones.
 type Registers struct {
+	Cluster  string   `json:"cluster"`        // whose configuration it is: another cluster's is never taken
 	Epoch    uint64   `json:"epoch"`          // grows with each change, from 1
 	Replicas int      `json:"replicas"`       // of each register
 	Members  []Member `json:"members"`        // by node
 	Next     []Member `json:"next,omitempty"` // by node
+}
+
+// MaxReplicas is how many replicas a register or a company has at most.
+const MaxReplicas = 9
+
+// Check says what is wrong with a configuration that came from elsewhere, nil if nothing is.
+func (r Registers) Check() error {
+	if r.Epoch == 0 || r.Replicas < 1 || r.Replicas > MaxReplicas || len(r.Members) == 0 {
+		return Errorf(InvalidArgument, "registers cannot have %d replicas on %d nodes in epoch %d", r.Replicas, len(r.Members), r.Epoch)
+	}
+	for _, list := range [][]Member{r.Members, r.Next} {
+		if len(list) > MaxNodes {
+			return Errorf(InvalidArgument, "registers cannot be kept by %d members; there are at most %d nodes", len(list), MaxNodes)
+		}
+		for i, m := range list {
+			if m.Node >= MaxNodes || i > 0 && list[i-1].Node >= m.Node {
+				return Errorf(InvalidArgument, "the members of registers are not in order: node %s", m.Node)
+			}
+		}
+	}
+	return nil
 }
 
 // Clone copies the configuration.

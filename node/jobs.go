@@ -55,10 +55,10 @@ func (n *Node) judgeJob(ctx context.Context, data []byte) error {
 
 // runJob has a job done: where most of what it is about lies, or as near to that as can be.
 func runJob(n *Node, m *message.Message, reply func(*message.Message)) {
-	n.jobTask(m, reply, func(ctx context.Context, q message.JobRequest) (message.JobResult, error) {
+	n.jobTask(m, reply, func(ctx context.Context, q message.JobRequest) (message.JobResult, bool, error) {
 		holders, err := n.holders(ctx, q.Addresses)
 		if err != nil {
-			return message.JobResult{}, err
+			return message.JobResult{}, false, err
 		}
 		loads := map[message.NodeID]int{}
 		for _, b := range n.members.View() {
@@ -74,36 +74,37 @@ func runJob(n *Node, m *message.Message, reply func(*message.Message)) {
 		var last error
 		for _, to := range order {
 			var out message.JobResult
+			begun := false
 			if to == n.cfg.ID {
-				out, err = n.doJob(ctx, q, holders)
+				out, begun, err = n.doJob(ctx, q, holders)
 			} else {
-				out, err = n.sendJob(ctx, to, q)
+				out, begun, err = n.sendJob(ctx, to, q)
 			}
-			if err == nil || !elsewhereToo(q, err) || ctx.Err() != nil {
-				return out, err
+			if err == nil || ctx.Err() != nil || begun && !(job.Builtin(q.Job) && went(err)) {
+				return out, begun, err
 			}
 			last = err
 		}
-		return message.JobResult{}, last
+		return message.JobResult{}, false, last
 	})
 }
 
-// elsewhereToo says whether a job that failed may be tried on another node: it was certainly not begun, or it
-// writes nothing.
-func elsewhereToo(q message.JobRequest, err error) bool {
-	if code := message.CodeOf(err); code == message.Busy {
-		return true
-	}
+// went says whether an error is that of a node that went away or had no room: another one may do better.
+func went(err error) bool {
 	var link interface{ MaybeSent() bool }
-	return errors.As(err, &link) && (!link.MaybeSent() || job.Builtin(q.Job))
+	return errors.As(err, &link) || message.CodeOf(err) == message.Busy
 }
+
+// notBegun is the value of an answer to JOB and JOBRUN that says so: the job may be given to another node.
+// Without it a job that failed may have written something.
+const notBegun = 1
 
 // jobHere does a job on this node, which another one has chosen.
 func jobHere(n *Node, m *message.Message, reply func(*message.Message)) {
-	n.jobTask(m, reply, func(ctx context.Context, q message.JobRequest) (message.JobResult, error) {
+	n.jobTask(m, reply, func(ctx context.Context, q message.JobRequest) (message.JobResult, bool, error) {
 		holders, err := n.holders(ctx, q.Addresses)
 		if err != nil {
-			return message.JobResult{}, err
+			return message.JobResult{}, false, err
 		}
 		return n.doJob(ctx, q, holders)
 	})
@@ -111,7 +112,7 @@ func jobHere(n *Node, m *message.Message, reply func(*message.Message)) {
 
 // jobTask answers a request about a job from a task of its own. How many there are is bounded by the
 // transport's limit on open requests, how many run by the runner.
-func (n *Node) jobTask(m *message.Message, reply func(*message.Message), do func(ctx context.Context, q message.JobRequest) (message.JobResult, error)) {
+func (n *Node) jobTask(m *message.Message, reply func(*message.Message), do func(ctx context.Context, q message.JobRequest) (out message.JobResult, begun bool, err error)) {
 	var q message.JobRequest
 	if err := json.Unmarshal(m.Data, &q); err != nil {
 		reply(m.Answer(message.InvalidArgument, fmt.Sprintf("the description of a job is not what it should be: %v", err)))
@@ -128,9 +129,13 @@ func (n *Node) jobTask(m *message.Message, reply func(*message.Message), do func
 	started := n.spawn(func() {
 		ctx, cancel := context.WithTimeout(n.ctx, limit)
 		defer cancel()
-		out, err := do(ctx, q)
+		out, begun, err := do(ctx, q)
 		if err != nil {
-			reply(m.Fail(err))
+			a := m.Fail(err)
+			if !begun {
+				a.Value = notBegun
+			}
+			reply(a)
 			return
 		}
 		a := m.Answer(message.Done, "")
@@ -143,7 +148,7 @@ func (n *Node) jobTask(m *message.Message, reply func(*message.Message), do func
 }
 
 // sendJob has another node do it, and waits.
-func (n *Node) sendJob(ctx context.Context, to message.NodeID, q message.JobRequest) (out message.JobResult, err error) {
+func (n *Node) sendJob(ctx context.Context, to message.NodeID, q message.JobRequest) (out message.JobResult, begun bool, err error) {
 	m := message.New(message.JOBRUN)
 	m.Data = message.JSON(q)
 	if deadline, ok := ctx.Deadline(); ok {
@@ -151,13 +156,15 @@ func (n *Node) sendJob(ctx context.Context, to message.NodeID, q message.JobRequ
 	}
 	a, err := asker{carrier{n}}.Ask(ctx, to, m)
 	if err != nil {
-		return out, &message.Error{Code: message.Unavailable, Text: fmt.Sprintf("node %s went away while it did the job; what the job wrote may be there", to), Err: err}
+		var link interface{ MaybeSent() bool }
+		begun = !errors.As(err, &link) || link.MaybeSent()
+		return out, begun, &message.Error{Code: message.Unavailable, Text: fmt.Sprintf("node %s went away while it did the job; what the job wrote may be there", to), Err: err}
 	}
 	if err := a.Err(); err != nil {
-		return out, err
+		return out, a.Value != notBegun, err
 	}
 	err = json.Unmarshal(a.Data, &out)
-	return out, err
+	return out, true, err
 }
 
 // holders lists, for each address, the nodes that hold it.
@@ -193,23 +200,26 @@ func (n *Node) registerNodes(id message.RegisterID) (nodes []message.NodeID) {
 	return nodes
 }
 
-// doJob does a job here.
-func (n *Node) doJob(ctx context.Context, q message.JobRequest, holders [][]message.NodeID) (message.JobResult, error) {
+// doJob does a job here. begun says whether it had its turn: only then can it have written anything.
+func (n *Node) doJob(ctx context.Context, q message.JobRequest, holders [][]message.NodeID) (_ message.JobResult, begun bool, _ error) {
 	var module job.Module
 	if !job.Builtin(q.Job) {
 		j, err := n.heap.FindJob(ctx, q.Job)
 		if err != nil {
-			return message.JobResult{}, err
+			return message.JobResult{}, false, err
 		}
 		module = func(ctx context.Context) (string, []byte, error) {
+			begun = true
 			bytes, err := n.modules.get(j.SHA256, func() ([]byte, error) { return n.heap.JobModule(ctx, j) })
 			return j.SHA256, bytes, err
 		}
 	}
 	begin := time.Now()
-	result, read, err := n.jobs.Run(ctx, q, module, &jobData{heap: n.near})
+	data := &jobData{heap: n.near}
+	result, read, err := n.jobs.Run(ctx, q, module, data)
+	begun = begun || data.touched
 	if err != nil {
-		return message.JobResult{}, err
+		return message.JobResult{}, begun, err
 	}
 	out := message.JobResult{Job: q.Job, Node: n.cfg.ID, Result: result, Holds: job.Holds(holders), Millis: float64(time.Since(begin).Microseconds()) / 1000}
 	for i, bytes := range read {
@@ -219,7 +229,7 @@ func (n *Node) doJob(ctx context.Context, q message.JobRequest, holders [][]mess
 			out.RemoteBytes += bytes
 		}
 	}
-	return out, nil
+	return out, true, nil
 }
 
 // modules keeps the bytes of modules that were read. Which it keeps is of no matter: what is not there is
@@ -259,9 +269,10 @@ func (m *modules) get(digest string, read func() ([]byte, error)) ([]byte, error
 // register is read once and then served from what was read, so that a job that reads it in pieces sees
 // one value.
 type jobData struct {
-	heap *client.Heap
-	at   message.JobAddress // of the register that was read last
-	have *client.Register
+	heap    *client.Heap
+	touched bool
+	at      message.JobAddress // of the register that was read last
+	have    *client.Register
 }
 
 func (d *jobData) register(ctx context.Context, a message.JobAddress, offset uint64) (*client.Register, error) {
@@ -276,6 +287,7 @@ func (d *jobData) register(ctx context.Context, a message.JobAddress, offset uin
 }
 
 func (d *jobData) Size(ctx context.Context, a message.JobAddress) (uint64, error) {
+	d.touched = true
 	if !a.Heap {
 		r, err := d.register(ctx, a, 0)
 		if err != nil {
@@ -316,6 +328,7 @@ func (d *jobData) ReadAt(ctx context.Context, p []byte, a message.JobAddress, of
 }
 
 func (d *jobData) WriteAt(ctx context.Context, p []byte, a message.JobAddress, offset uint64) error {
+	d.touched = true
 	if a.Heap {
 		_, err := d.heap.WriteAt(ctx, p, message.Addr(a.Number+offset))
 		return err

@@ -34,7 +34,7 @@ func (n *Node) openRegisters() (err error) {
 	n.keeper, err = quorum.Open(quorum.Config{
 		Self:    message.Member{Node: n.cfg.ID, Incarnation: n.cfg.Incarnation},
 		Cluster: n.cfg.Settings.Cluster, Dir: filepath.Join(n.cfg.Dir, "registers"), Known: n.identity.Registers,
-		Registers: n.directory.Load().Registers, Ask: asker{carrier{n}}, Log: n.cfg.Log, Synced: n.stats.registerSync.add,
+		Registers: n.directory.Load().Registers, Ask: asker{carrier{n}}, Refresh: n.askDirectoryNow, Log: n.cfg.Log, Synced: n.stats.registerSync.add,
 	})
 	if err != nil {
 		return err
@@ -57,6 +57,9 @@ func (n *Node) openRegisters() (err error) {
 
 func registers(n *Node, m *message.Message, reply func(*message.Message)) { n.keeper.Handle(m, reply) }
 
+// moveAgain is how long after a failure registers are moved again.
+const moveAgain = 300 * time.Millisecond
+
 // moveRegisters does what a change of the registers' members needs, if this node leads the directory and
 // nobody is at it here.
 func (n *Node) moveRegisters() {
@@ -75,6 +78,10 @@ func (n *Node) moveRegisters() {
 		}
 		if err != nil && n.ctx.Err() == nil {
 			n.cfg.Log.Warn("move registers", "epoch", config.Epoch, "error", err)
+			select {
+			case <-time.After(moveAgain):
+			case <-n.ctx.Done():
+			}
 		}
 	})
 	if !started {

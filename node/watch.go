@@ -102,6 +102,10 @@ func (n *Node) unsettled() bool {
 func (n *Node) askDirectory() {
 	ctx, cancel := context.WithTimeout(n.ctx, time.Second)
 	defer cancel()
+	n.askDirectoryNow(ctx)
+}
+
+func (n *Node) askDirectoryNow(ctx context.Context) {
 	if d, err := n.heap.Directory(ctx); err == nil {
 		n.learn(d)
 	}

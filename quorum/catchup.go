@@ -71,16 +71,20 @@ func (k *Keeper) exchange(ctx context.Context, peer message.Member) (int, error)
 	}
 	caught := 0
 	for from := (message.RegisterID{}); ; {
-		rows, err := k.rows(ctx, peer.Node, from, differ)
+		rows, err := k.rows(ctx, peer, 0, from, differ)
 		if err != nil {
 			return caught, err
 		}
 		for _, row := range rows {
 			if tag, _, _ := k.store.Tag(row.ID()); row.Tag.Compare(tag) > 0 {
-				if err := k.fetch(ctx, peer, row.ID()); err != nil {
+				switch err := k.fetch(ctx, peer, row.ID()); {
+				case err == nil:
+					caught++
+				case message.CodeOf(err) == message.Corrupt, message.CodeOf(err) == message.NotWritten:
+					k.cfg.Log.Debug("catch up on a register", "register", row.ID(), "peer", peer, "error", err) // the others can still be had
+				default:
 					return caught, err
 				}
-				caught++
 			}
 		}
 		if len(rows) < MaxRows {
@@ -151,14 +155,19 @@ func (k *Keeper) sums(ctx context.Context, peer message.Member) (sums, error) {
 	return s, nil
 }
 
-// rows is a page of what a node stores of some shards.
-func (k *Keeper) rows(ctx context.Context, node message.NodeID, from message.RegisterID, of shards) ([]Row, error) {
+// rows is a page of what a member stores of some shards. With an epoch given the member must be in it, and
+// be the incarnation that it was: what another one lists says nothing of what this one acknowledged.
+func (k *Keeper) rows(ctx context.Context, member message.Member, epoch uint64, from message.RegisterID, of shards) ([]Row, error) {
+	node := member.Node
 	m := message.New(message.REGLIST)
 	m.SetRegister(from)
 	m.Value, m.Data = MaxRows, of
 	a, err := k.ask(ctx, node, m)
 	if err != nil {
 		return nil, err
+	}
+	if epoch != 0 && (a.Index != member.Incarnation || a.Term != epoch) {
+		return nil, message.Errorf(message.Stale, "node %s lists registers as incarnation %d in epoch %d, not as member %s in epoch %d", node, a.Index, a.Term, member, epoch)
 	}
 	var rows []Row
 	if err := json.Unmarshal(a.Data, &rows); err != nil {

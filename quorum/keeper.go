@@ -29,6 +29,7 @@ type Config struct {
 	Known     bool              // the node has kept registers before: their files must be there
 	Registers message.Registers // the configuration known without the files
 	Ask       Asker
+	Refresh   func(ctx context.Context) // asks the directory, and then calls Learn; may be nil
 	Log       *slog.Logger
 	Synced    func(took time.Duration) // of each fsync; may be nil
 }
@@ -45,8 +46,11 @@ type Keeper struct {
 	place   *ring.Placement
 
 	durable atomic.Uint64 // the newest epoch that is on the disk
+	decided atomic.Uint64 // the newest epoch that the directory itself has told this node
+	asking  atomic.Bool   // the directory is being asked for a client's sake
 	counts  counts
 	sweep   chan struct{} // one slot: registers of other members' shards are to be forgotten
+	rewrite chan struct{} // one slot: the configuration could not be kept
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -63,7 +67,7 @@ const keptName = "registers" // of the configuration in the store
 
 // Open reads the files and serves from then on.
 func Open(cfg Config) (*Keeper, error) {
-	k := &Keeper{cfg: cfg, sweep: make(chan struct{}, 1)}
+	k := &Keeper{cfg: cfg, sweep: make(chan struct{}, 1), rewrite: make(chan struct{}, 1)}
 	k.ctx, k.cancel = context.WithCancel(context.Background())
 	var err error
 	k.store, err = disk.Open(cfg.Dir, disk.Identity{Cluster: cfg.Cluster, Node: cfg.Self.Node, Incarnation: cfg.Self.Incarnation}, disk.Options{
@@ -92,7 +96,7 @@ func Open(cfg Config) (*Keeper, error) {
 		}
 	}
 	k.replica = register.Replica{Self: cfg.Self}
-	k.Learn(config)
+	k.adopt(config, func(error) {})
 	k.tasks.Go(k.catchUp)
 	k.tasks.Go(k.sweeper)
 	return k, nil
@@ -121,8 +125,21 @@ func (k *Keeper) placement() *ring.Placement {
 	return k.place
 }
 
-// Learn takes in a configuration, if it is newer than the one known.
-func (k *Keeper) Learn(c message.Registers) { k.adopt(c, func(error) {}) }
+// Learn takes in a configuration of the directory, if it is newer than the one known.
+func (k *Keeper) Learn(c message.Registers) {
+	for old := k.decided.Load(); old < c.Epoch && !k.decided.CompareAndSwap(old, c.Epoch); old = k.decided.Load() {
+	}
+	k.adopt(c, func(error) {})
+	k.poke()
+}
+
+// poke has the sweeper look whether there is something to forget.
+func (k *Keeper) poke() {
+	select {
+	case k.sweep <- struct{}{}:
+	default:
+	}
+}
 
 // adopt takes a newer configuration in and calls done when the one that is then known is on the disk.
 func (k *Keeper) adopt(c message.Registers, done func(error)) {
@@ -143,8 +160,11 @@ func (k *Keeper) adopt(c message.Registers, done func(error)) {
 		if err == nil {
 			for old := k.durable.Load(); old < epoch && !k.durable.CompareAndSwap(old, epoch); old = k.durable.Load() {
 			}
+			k.poke()
+		} else if k.ctx.Err() == nil {
+			k.cfg.Log.Warn("keep the configuration of registers", "epoch", epoch, "error", err)
 			select {
-			case k.sweep <- struct{}{}:
+			case k.rewrite <- struct{}{}:
 			default:
 			}
 		}
@@ -234,7 +254,7 @@ func (k *Keeper) get(m *message.Message, reply func(*message.Message)) {
 	verdict, epoch := k.replica.Judge(q), k.replica.Config.Epoch
 	k.mu.RUnlock()
 	if verdict == register.Show && k.durable.Load() < epoch {
-		reply(m.Answer(message.Busy, "a new configuration of registers is being written to the disk"))
+		reply(m.Answer(message.Unavailable, "a new configuration of registers is being written to the disk"))
 		return
 	}
 	var have disk.Record
@@ -306,6 +326,18 @@ func (k *Keeper) configure(m *message.Message, reply func(*message.Message)) {
 			reply(m.Answer(message.InvalidArgument, "the configuration of registers is not JSON"))
 			return
 		}
+		if err := c.Check(); err != nil {
+			reply(m.Fail(err))
+			return
+		}
+		if c.Cluster != k.cfg.Cluster {
+			reply(m.Answer(message.Forbidden, fmt.Sprintf("node %s is of another cluster than this configuration of registers; connect to it anew", k.cfg.Self.Node)))
+			return
+		}
+	}
+	if m.Source == message.NoNode && c.Epoch > k.Registers().Epoch {
+		k.verify(m, reply)
+		return
 	}
 	k.adopt(c, func(err error) {
 		if err != nil {
@@ -320,6 +352,28 @@ func (k *Keeper) configure(m *message.Message, reply func(*message.Message)) {
 		a := m.Answer(message.Done, "")
 		a.Term, a.Index, a.Data = config.Epoch, k.cfg.Self.Incarnation, message.JSON(config)
 		reply(a)
+	})
+}
+
+// verify has the directory asked, for a client says that there is a newer configuration. Clients are not
+// believed: what registers are kept, and which are forgotten, hangs on it.
+func (k *Keeper) verify(m *message.Message, reply func(*message.Message)) {
+	answer := func() {
+		config := k.Registers()
+		a := m.Answer(message.Done, "")
+		a.Term, a.Index, a.Data = config.Epoch, k.cfg.Self.Incarnation, message.JSON(config)
+		reply(a)
+	}
+	if k.cfg.Refresh == nil || k.ctx.Err() != nil || !k.asking.CompareAndSwap(false, true) {
+		answer()
+		return
+	}
+	k.tasks.Go(func() {
+		defer k.asking.Store(false)
+		ctx, cancel := context.WithTimeout(k.ctx, askTime)
+		defer cancel()
+		k.cfg.Refresh(ctx)
+		answer()
 	})
 }
 
@@ -415,19 +469,42 @@ func (k *Keeper) Gauges() []message.Counter {
 	}
 }
 
+// rewriteAfter is how long after a failure the configuration is written again.
+const rewriteAfter = time.Second
+
+// settled says whether what this node keeps is final: the directory itself has said it, it is on the disk,
+// and no change is under way that may be taken back.
+func (k *Keeper) settled() bool {
+	config := k.Registers()
+	return len(config.Next) == 0 && k.durable.Load() >= config.Epoch && k.decided.Load() == config.Epoch
+}
+
 // sweeper forgets the registers whose shards are kept by others now (K3).
 func (k *Keeper) sweeper() {
 	for {
 		select {
 		case <-k.ctx.Done():
 			return
+		case <-k.rewrite:
+			select {
+			case <-time.After(rewriteAfter):
+				k.adopt(message.Registers{}, func(error) {})
+			case <-k.ctx.Done():
+			}
+			continue
 		case <-k.sweep:
 		}
-		config, place := k.Registers(), k.placement()
-		if len(config.Next) > 0 || k.durable.Load() < config.Epoch {
-			continue // the change may be taken back: what is here may be needed
+		if !k.settled() {
+			continue
 		}
-		n, err := k.store.Forget(func(shard int) bool { return place.Holds(shard, k.cfg.Self) })
+		// Which shards are kept is judged where the writer stands: a put of a later epoch comes behind.
+		n, err := k.store.Forget(func() func(shard int) bool {
+			if !k.settled() {
+				return func(int) bool { return true }
+			}
+			place := k.placement()
+			return func(shard int) bool { return place.Holds(shard, k.cfg.Self) }
+		})
 		if err != nil {
 			k.cfg.Log.Warn("forget registers that others keep", "error", err)
 		}

@@ -30,7 +30,7 @@ type net struct {
 
 func newNet(t *testing.T, n, replicas int) *net {
 	w := &net{t: t, nodes: map[message.NodeID]*Keeper{}, dirs: map[message.NodeID]string{}}
-	w.config = ring.Plan(message.Settings{Nodes: n, Memory: 1 << 20, RegisterReplicas: replicas}, nil).Registers
+	w.config = ring.Plan(message.Settings{Cluster: "c", Nodes: n, Memory: 1 << 20, RegisterReplicas: replicas}, nil).Registers
 	for i := range n {
 		w.start(message.Member{Node: message.NodeID(i)}, t.TempDir())
 	}
@@ -80,7 +80,7 @@ func (w *net) Ask(ctx context.Context, to message.NodeID, m *message.Message) (*
 	}
 	got := make(chan *message.Message, 1)
 	c := *m
-	c.Data = slices.Clone(m.Data)
+	c.Data, c.Source = slices.Clone(m.Data), 0 // a node, not a client
 	k.Handle(&c, func(a *message.Message) { got <- a })
 	select {
 	case a := <-got:
@@ -264,6 +264,9 @@ func TestMove(t *testing.T) {
 	done.Epoch, done.Members, done.Next = 4, joint.Next, nil
 	for _, k := range w.nodes {
 		k.Learn(done)
+	}
+	if got := w.nodes[1].store.Stats().Registers; got == 0 {
+		t.Error("what is still kept was forgotten")
 	}
 	for id, k := range w.nodes {
 		want := 0

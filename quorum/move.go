@@ -92,7 +92,7 @@ func (k *Keeper) copy(ctx context.Context, config message.Registers, place *ring
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	slots := make(chan struct{}, copiers)
-	walk := newWalk(k, moving, taken)
+	walk := newWalk(k, config.Epoch, moving, taken)
 	for {
 		id, tags, err := walk.next(ctx)
 		if err != nil {
@@ -118,7 +118,10 @@ func (k *Keeper) copy(ctx context.Context, config message.Registers, place *ring
 			defer func() { <-slots }()
 			var err error
 			if len(groups[1])-count(groups[1], lack) >= register.Quorum(len(groups[1])) && count(groups[1], taken) == len(groups[1]) {
-				err = k.fill(ctx, id, config.Epoch, holder, lack) // it is where it must be, and should be everywhere
+				// It is where it must be, and should be everywhere; where that fails, catching up will do it.
+				if bad := k.fill(ctx, id, config.Epoch, holder, lack); bad != nil {
+					k.cfg.Log.Debug("fill a new replica", "register", id, "error", bad)
+				}
 			} else {
 				err = k.copyOne(ctx, id, config.Epoch, groups, taken)
 			}
@@ -223,6 +226,7 @@ func (k *Keeper) askReplica(ctx context.Context, q register.Request) (register.R
 // walk merges the lists of several members, page by page, in the order of registers.
 type walk struct {
 	k       *Keeper
+	epoch   uint64
 	of      shards
 	cursors []*cursor
 }
@@ -234,8 +238,8 @@ type cursor struct {
 	over   bool
 }
 
-func newWalk(k *Keeper, of shards, members []message.Member) *walk {
-	w := &walk{k: k, of: of}
+func newWalk(k *Keeper, epoch uint64, of shards, members []message.Member) *walk {
+	w := &walk{k: k, epoch: epoch, of: of}
 	for _, m := range members {
 		w.cursors = append(w.cursors, &cursor{member: m})
 	}
@@ -278,7 +282,7 @@ func (w *walk) fill(ctx context.Context) error {
 			continue
 		}
 		wg.Go(func() {
-			rows, err := w.k.rows(ctx, c.member.Node, c.from, w.of)
+			rows, err := w.k.rows(ctx, c.member, w.epoch, c.from, w.of)
 			if err != nil {
 				failures[i] = err
 				return

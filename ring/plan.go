@@ -55,7 +55,7 @@ func Plan(s message.Settings, hosts []string) *message.Directory {
 	if s.RegisterReplicas <= 0 {
 		s.RegisterReplicas = RegisterReplicas
 	}
-	d.Registers = message.Registers{Epoch: 1, Replicas: s.RegisterReplicas, Members: make([]message.Member, nodes)}
+	d.Registers = message.Registers{Cluster: s.Cluster, Epoch: 1, Replicas: s.RegisterReplicas, Members: make([]message.Member, nodes)}
 	for i := range d.Registers.Members {
 		d.Registers.Members[i].Node = message.NodeID(i)
 	}

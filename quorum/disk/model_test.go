@@ -104,7 +104,7 @@ func steps(rnd *rand.Rand, n int) []step {
 			gone := rnd.IntN(testShards)
 			keep := func(shard int) bool { return shard != gone }
 			all = append(all, step{fmt.Sprintf("%d: forget %d", i, gone),
-				func(s *Store) error { _, err := s.Forget(keep); return err },
+				func(s *Store) error { _, err := s.Forget(always(keep)); return err },
 				func(m model) { m.forget(keep) }})
 		case k <= 2:
 			name, blob := fmt.Sprint("blob", rnd.IntN(2)), fmt.Sprint("content ", i)

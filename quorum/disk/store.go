@@ -135,14 +135,15 @@ func (s *Store) Keep(name string, blob []byte, done func(error)) {
 // Kept is the blob that is durable under a name, nil if there is none. The result is not to be changed.
 func (s *Store) Kept(name string) []byte { return (*s.kept.Load())[name] }
 
-// Forget drops all registers of the shards that keep does not want, as they are when all that was put before
+// Forget drops all registers of the shards that are not to be kept, as they are when all that was put before
 // is durable. It waits for that, and returns how many they were. A register that is put later is there again.
-func (s *Store) Forget(keep func(shard int) bool) (dropped int, err error) {
-	gone := make([]bool, s.o.Shards)
-	for i := range gone {
-		gone[i] = !keep(i)
-	}
+// keep is called by the writer then, and what it returns is asked for each shard.
+func (s *Store) Forget(keep func() func(shard int) bool) (dropped int, err error) {
 	err = s.wait(func() (err error) {
+		gone, keeps := make([]bool, s.o.Shards), keep()
+		for i := range gone {
+			gone[i] = !keeps(i)
+		}
 		dropped, err = s.forget(gone)
 		return err
 	})
