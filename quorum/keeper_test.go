@@ -68,8 +68,8 @@ func (w *net) stop(id message.NodeID) {
 
 func (w *net) Ask(ctx context.Context, to message.NodeID, m *message.Message) (*message.Message, error) {
 	w.mu.Lock()
-	k := w.nodes[to]
 	lost := w.lose != nil && w.lose(to, m)
+	k := w.nodes[to]
 	w.mu.Unlock()
 	if k == nil {
 		return nil, errors.New("connection refused")
