@@ -51,7 +51,7 @@ var values = map[string]string{
 	"NODE":     "a node's number, as `nodes` shows it",
 	"COMPANY":  "a company's number, as `companies` shows it",
 	"COUNT":    "a whole number from 1",
-	"COMMAND":  "a command, as `h` lists them",
+	"COMMAND":  "a command, as `h` lists them; errors, or the code of one, as `h errors` lists them",
 	"QUERY":    "one SELECT, the rest of the line",
 	"TEXT":     "the rest of the line",
 	"OLD":      "a number of 64 bits: decimal or 0x…",
@@ -87,7 +87,8 @@ func heapVerbs() []verb {
 	return []verb{
 		{name: "h", aliases: []string{"help", "?"}, forms: []string{"[COMMAND]"}, run: (*Shell).help,
 			does:     "every command with a line, or one with examples",
-			examples: []string{"h", "h w"}},
+			more:     "`h errors` lists the codes of errors, and `h CODE` says what one means and what to do.",
+			examples: []string{"h", "h w", "h errors", "h unavailable"}},
 		{name: "t", forms: []string{"[ADDRESS] [COUNT]", "company COMPANY [COUNT]", "node NODE [COUNT]"}, run: (*Shell).table, long: true,
 			does:     "table of allocations: address, size, blocks with company and nodes, state",
 			more:     "With ADDRESS from there on; a single number below the heap is a COUNT. A long table is printed as it comes.",
