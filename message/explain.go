@@ -34,7 +34,7 @@ var explanations = [...]struct{ means, done, do, exit string }{
 	NotAllocated: {"No allocation holds the address, and none ever began there.",
 		nothingDone, "`t` lists the allocations. `f` takes the first address of one, all other commands any address within.", failedExit},
 	AlreadyFree: {"The allocation was freed before.",
-		"Nothing: it stays free.", "Nothing, if it was to be free. If not, another client has freed it: `log` says when, and through which node.", failedExit},
+		"Nothing: it stays free.", "Nothing, if it was to be free. If not, another client has freed it; `log` shows the last operations.", failedExit},
 	OutOfMemory: {"No company has that much free space, nor all of them together.",
 		"Nothing: no part of it is kept.", "Free something, ask for less, or start the cluster with more `--memory`. `companies` shows what is used; `room` in JSON is the largest piece.", failedExit},
 	OutOfBounds: {"The bytes from the address on reach over the end of its allocation.",

@@ -40,7 +40,8 @@ type Config struct {
 	Control     string // where the launcher listens; empty if there is none
 	Peers       []message.Node
 	Log         *slog.Logger
-	Debug       bool // profiles over HTTP
+	Journal     func() []byte // the last lines of Log, for JOURNAL; nil if nobody keeps them
+	Debug       bool          // profiles over HTTP
 	Version     string
 }
 

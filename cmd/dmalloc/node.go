@@ -88,10 +88,11 @@ func runNode(ctx context.Context, cfg cluster.NodeConfig, in *bufio.Reader, out 
 	if err != nil {
 		return fail(fmt.Errorf("wait for the peers' addresses: %w", err))
 	}
+	kept := &journal{}
 	n, err := node.Start(node.Config{
 		ID: cfg.ID, Settings: cfg.Settings, Hosts: cfg.Hosts, Dir: cfg.Dir, Listener: messages, HTTP: web, Incarnation: cfg.Incarnation,
 		Join: cfg.Join, Control: cfg.Control, Peers: peers.Peers, Version: version(), Debug: cfg.Debug,
-		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Journal: kept.Last, Log: slog.New(slog.NewTextHandler(io.MultiWriter(os.Stderr, kept), &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil {
 		return fail(err)
