@@ -216,7 +216,12 @@ func askCluster(ctx context.Context, address string) *doctor.Cluster {
 func printFindings(all []doctor.Finding, output string) error {
 	worst := doctor.Worst(all)
 	if output == "json" {
-		return json.NewEncoder(os.Stdout).Encode(map[string]any{"cmd": "doctor", "ok": worst != doctor.Fail, "verdict": worst, "findings": all})
+		return json.NewEncoder(os.Stdout).Encode(struct {
+			Cmd      string           `json:"cmd"`
+			OK       bool             `json:"ok"`
+			Verdict  doctor.Level     `json:"verdict"`
+			Findings []doctor.Finding `json:"findings"`
+		}{"doctor", worst != doctor.Fail, worst, all})
 	}
 	for _, x := range all {
 		fmt.Printf("%-4s  %-10s %s\n", x.Level, x.Check, x.Says)
