@@ -163,7 +163,11 @@ func (j *judge) verdict(needs []need) {
 		parts = append(parts, companies(leaderless)+" no leader yet, though a majority is there: an election is under way")
 	}
 	if n := r.Registers.Unavailable; n > 0 {
-		parts = append(parts, fmt.Sprintf("registers of %d of %s have no quorum", n, count(r.Registers.Shards, "shard")))
+		lack := "have no quorum"
+		if j.d.Settings.Acks == "all" {
+			lack = "lack replicas that must acknowledge (acks all)"
+		}
+		parts = append(parts, fmt.Sprintf("registers of %d of %s %s", n, count(r.Registers.Shards, "shard"), lack))
 	}
 	if r.State == Degraded {
 		parts = j.weaknesses(weak, behind)

@@ -83,6 +83,10 @@ func TestVerdicts(t *testing.T) {
 	change(lostDisk, 1, func(s *message.NodeStatus) { s.Incarnation = 1 })
 	noLauncher := without(world(3), "dead", 1, 2)
 	noLauncher.Processes = nil
+	late := world(3) // its answers were under way when it was frozen
+	late.Processes[0], late.Processes[2] = "paused", "dead"
+	acksAll := without(world(3), "dead", 1)
+	acksAll.Directory.Settings.Acks = "all"
 	for _, c := range []struct {
 		name    string
 		v       View
@@ -96,6 +100,8 @@ func TestVerdicts(t *testing.T) {
 		{"two frozen", without(world(3), "paused", 0, 2), Unavailable, "unavailable: companies 0,1,2,3 have no majority, registers of 1024 of 1024 shards have no quorum; resume 0 or 2"},
 		{"all dead", without(world(3), "dead", 0, 1, 2), Unavailable, "unavailable: companies 0,1,2,3 have no majority, registers of 1024 of 1024 shards have no quorum; revive 0 and 1, or 0 and 2, or 1 and 2"},
 		{"no launcher to ask", noLauncher, Unavailable, "unavailable: companies 0,1,2,3 have no majority, registers of 1024 of 1024 shards have no quorum; revive 1 or 2"},
+		{"late answers", late, Unavailable, "unavailable: companies 0,1,2,3 have no majority, registers of 1024 of 1024 shards have no quorum; resume 0 or revive 2"},
+		{"all must acknowledge", acksAll, Unavailable, "unavailable: registers of 1024 of 1024 shards lack replicas that must acknowledge (acks all); revive 1"},
 		{"an election", nobodyLeads, Unavailable, "unavailable: company 2 has no leader yet, though a majority is there: an election is under way"},
 		{"a lost disk", lostDisk, Degraded, "degraded: registers of 1024 shards have a quorum, but not all replicas"},
 		{"behind", change(world(3), 2, func(s *message.NodeStatus) { s.Replicas[1].Applied = 5; s.CaughtUp = false }), Degraded, "degraded: company 1 has owners that are catching up"},
@@ -169,6 +175,18 @@ func TestWarnings(t *testing.T) {
 	r := Judge(v)
 	if r.State != Healthy || len(r.Warnings) != 2 || !strings.Contains(r.Warnings[0], "clock of node 1 is -4000 ms off") || !strings.Contains(r.Warnings[1], "node 2 answers here") {
 		t.Errorf("%s %q", r.State, r.Warnings)
+	}
+}
+
+// H4: where the detectors are at odds, the same word wins however a map is walked.
+func TestBeliefsAtOdds(t *testing.T) {
+	v := world(3)
+	change(v, 0, func(s *message.NodeStatus) { s.Detector = []message.Belief{{Node: 2, State: "dead"}} })
+	change(v, 1, func(s *message.NodeStatus) { s.Detector = []message.Belief{{Node: 2, State: "suspect"}} })
+	for range 50 {
+		if r := Judge(v); r.Nodes[2].Detector != "suspect" {
+			t.Fatalf("node 2 is held for %s", r.Nodes[2].Detector)
+		}
 	}
 }
 
