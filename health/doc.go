@@ -14,6 +14,7 @@
 //	H2  Unavailable means: some company or register cannot be used now. Everything else is degraded.
 //	H3  Each set of Revive restores everything that nodes can restore, and no smaller one does. Where that
 //	    would take too long to find out, one set that is enough is given, and the report says so.
+//	    Where the network is not a mesh, a node counts as back only if a path of living nodes leads to it.
 //	H4  Equal views give equal reports, whatever the order of a map.
 //
 // It sees what the nodes said a moment ago, not what is true for ever: a node that answers too late counts as

@@ -9,10 +9,11 @@ import (
 )
 
 const (
-	farBehind   = 1024      // log entries: an owner further behind than that is catching up
-	littleDisk  = 256 << 20 // bytes
-	clockApart  = 500       // milliseconds
-	silentState = "unknown" // of a node that says nothing and of which nobody knows more
+	farBehind  = 1024      // log entries: an owner further behind than that is catching up
+	littleDisk = 256 << 20 // bytes
+	clockApart = 500       // milliseconds
+	unknown    = "unknown" // of a node that says nothing and of which nobody knows more
+	silent     = "silent"  // of a node whose process runs and does not answer
 )
 
 // judge gathers what the parts of the judgement share.
@@ -50,8 +51,10 @@ func (j *judge) nodes() {
 		switch {
 		case answers && state != "paused" && state != "dead":
 			state = "alive"
-		case state == "" || state == "alive" && !answers:
-			state = silentState
+		case state == "":
+			state = unknown
+		case state == "alive":
+			state = silent
 		}
 		answers = answers && state == "alive" // an answer may have been under way when the process stopped
 		j.states[n.ID] = state
@@ -146,7 +149,7 @@ func (j *judge) verdict(needs []need) {
 			behind = append(behind, c.ID)
 		}
 	}
-	sets, exact := restore(needs)
+	sets, exact := j.restore(needs)
 	r.Exact = exact
 	if len(sets) > 0 {
 		r.Revive = sets
@@ -193,18 +196,18 @@ func (j *judge) verdict(needs []need) {
 
 // weaknesses say why a cluster that works is not healthy.
 func (j *judge) weaknesses(weak, behind []message.CompanyID) (parts []string) {
-	var silent []message.NodeID
+	var quiet []message.NodeID
 	for _, n := range j.report.Nodes {
 		if !n.Answers {
-			silent = append(silent, n.ID)
+			quiet = append(quiet, n.ID)
 		}
 	}
-	if len(silent) > 0 {
+	if len(quiet) > 0 {
 		verb := "do"
-		if len(silent) == 1 {
+		if len(quiet) == 1 {
 			verb = "does"
 		}
-		parts = append(parts, fmt.Sprintf("%s %s not answer", nodes(silent), verb))
+		parts = append(parts, fmt.Sprintf("%s %s not answer", nodes(quiet), verb))
 	}
 	if len(weak) > 0 {
 		parts = append(parts, companies(weak)+" a majority, but not all owners")

@@ -151,6 +151,40 @@ func TestEachCompanySaysWho(t *testing.T) {
 	}
 }
 
+// In a line 0-1-2-3-4 the end is cut off by a frozen node in the middle: its return is enough, though nodes
+// 3 and 4 are silent, too. A node that is dead behind a dead one needs both.
+func TestPaths(t *testing.T) {
+	line := func() View {
+		v := world(5)
+		for i := range message.NodeID(4) {
+			v.Directory.Settings.Topology = append(v.Directory.Settings.Topology, message.Edge{A: i, B: i + 1})
+		}
+		return v
+	}
+	cut := without(without(without(line(), "dead", 0), "paused", 2), "alive", 3, 4)
+	if r := Judge(cut); !reflect.DeepEqual(r.Revive, [][]message.NodeID{ids(2)}) || !r.Exact || !strings.HasSuffix(r.Verdict, "; resume 2") || r.Nodes[3].State != "silent" {
+		t.Errorf("%s %v\n%+v", r.Verdict, r.Revive, r.Nodes)
+	}
+	behind := without(line(), "dead", 1, 2, 3)
+	for _, c := range Judge(behind).Companies {
+		if reflect.DeepEqual(c.Owners, ids(1, 2, 3)) && !reflect.DeepEqual(c.Revive, [][]message.NodeID{ids(1, 2), ids(1, 3), ids(2, 3)}) {
+			t.Errorf("company %s: %v", c.ID, c.Revive)
+		}
+	}
+	far := without(without(line(), "dead", 1, 2), "alive", 3, 4)
+	for _, c := range Judge(far).Companies {
+		if reflect.DeepEqual(c.Owners, ids(2, 3, 4)) && !reflect.DeepEqual(c.Revive, [][]message.NodeID{ids(1, 2)}) {
+			t.Errorf("company %s behind two dead nodes: %v", c.ID, c.Revive)
+		}
+	}
+	if r := Judge(without(line(), "dead", 0, 1, 2, 3, 4)); !reflect.DeepEqual(r.Revive, [][]message.NodeID{ids(0, 1, 2, 3), ids(1, 2, 3, 4)}) {
+		t.Errorf("of a line without a living node: %v", r.Revive)
+	}
+	if r := Judge(without(world(3), "alive", 0, 2)); !strings.HasSuffix(r.Verdict, "; reach 0 or 2") {
+		t.Errorf("%s", r.Verdict)
+	}
+}
+
 // While members change an operation needs a quorum of the old and of the new replicas.
 func TestRegistersThatMove(t *testing.T) {
 	v := without(world(6), "dead", 4, 5)

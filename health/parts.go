@@ -79,7 +79,7 @@ func (j *judge) settle(c *Company, serving int) []need {
 			c.Why += "; the owners that do not answer would not be enough: look at the logs of " + nodes(c.Broken)
 			return nil
 		}
-		c.Revive, _ = restore([]need{n})
+		c.Revive, _ = j.restore([]need{n})
 		c.Why += "; " + alternatives(c.Revive, j.states)
 		return []need{n}
 	case c.Leader == nil:
@@ -129,7 +129,7 @@ func (j *judge) registers() (needs []need) {
 		}
 		r.State = worse(r.State, state)
 	}
-	if sets, _ := restore(needs); len(sets) > 0 {
+	if sets, _ := j.restore(needs); len(sets) > 0 {
 		r.Revive = sets
 	}
 	return needs

@@ -67,7 +67,7 @@ type Cluster struct {
 // Node is how a node is.
 type Node struct {
 	ID         message.NodeID `json:"id"`
-	State      string         `json:"state"` // alive, paused, dead, starting, unknown (silent, and nobody knows why)
+	State      string         `json:"state"` // alive, paused, dead, starting, silent (its process runs, and does not answer), unknown
 	Answers    bool           `json:"answers"`
 	Detector   string         `json:"detector"` // what most of the others' failure detectors say; empty if none says anything
 	CatchingUp bool           `json:"catching_up"`
@@ -154,8 +154,13 @@ func alternatives(sets [][]message.NodeID, states map[message.NodeID]string) str
 }
 
 func verbFor(state string) string {
-	if state == "paused" {
+	switch state {
+	case "paused":
 		return "resume"
+	case "starting":
+		return "wait for"
+	case silent: // its process need not be started, but something stands between
+		return "reach"
 	}
 	return "revive"
 }

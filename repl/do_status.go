@@ -62,7 +62,11 @@ func statusText(r health.Report) string {
 // nodeSays is what is to be said of a node, "" if it is well.
 func nodeSays(n health.Node) string {
 	var said []string
-	if !n.Answers {
+	switch {
+	case n.Answers:
+	case n.State == "silent":
+		said = append(said, "its process runs, but does not answer here: it is cut off, or busy")
+	default:
 		said = append(said, "does not answer")
 	}
 	if n.Detector == "suspect" || n.Detector == "dead" {
