@@ -26,6 +26,9 @@ const (
 	maxHostName = 253
 )
 
+// Local says whether the host is this machine.
+func (h Host) Local() bool { return isLocal(h.Name) }
+
 // LocalHosts is what stands for a hostfile when there is none: this machine, which takes any number.
 func LocalHosts() []Host { return []Host{{Name: localHost, Slots: message.MaxNodes}} }
 

@@ -97,6 +97,12 @@
 //
 // # 7. Codes
 //
-// A Code is a number that never changes its meaning. One table gives its word, its HTTP status and
-// whether it is the answer of the end or tells the client to go elsewhere.
+// A Code is a number that never changes its meaning. One table gives its word and its HTTP status, another
+// one what it means to a person, whether anything was done, and what to do (docs/errors.md).
+//
+// # 8. What a node says of itself
+//
+// STATUS, STATS, ELECTIONS, DIRECTORY, SQL and LOG answer with JSON in data; GOROUTINES, METRICS and JOURNAL
+// with text, cut at MaxData. Each node answers them for itself, whatever became of the others; GOROUTINES and
+// JOURNAL also while it still opens its files.
 package message

@@ -283,7 +283,7 @@ type Job struct {
 	Size   uint64 `json:"size"`   // bytes
 	SHA256 string `json:"sha256"` // of the bytes, hexadecimal
 	// Generation is drawn anew each time a module is added: its pieces are shared with no other one.
-	Generation uint64 `json:"generation"`
+	Generation uint64 `json:"generation,omitempty"`
 }
 
 // Move names a replica that takes the place of its node's other one.

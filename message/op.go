@@ -69,6 +69,10 @@ const (
 	JOBADD    // directory: a module of jobs, described in Data
 	JOBDROP   // directory: the module named in Data is no more
 
+	GOROUTINES // the stacks of this node's goroutines, as text of at most MaxData bytes
+	METRICS    // what /metrics shows, as text of at most MaxData bytes
+	JOURNAL    // the last lines that this node wrote to its log
+
 	opEnd
 )
 
@@ -85,6 +89,7 @@ var opNames = [...]string{
 	REGTAG: "REGTAG", REGGET: "REGGET", REGPUT: "REGPUT", REGCONF: "REGCONF", REGLIST: "REGLIST", REGDIGEST: "REGDIGEST",
 	REGCHANGE: "REGCHANGE", REGDONE: "REGDONE", GOSSIP: "GOSSIP",
 	JOB: "JOB", JOBRUN: "JOBRUN", JOBADD: "JOBADD", JOBDROP: "JOBDROP",
+	GOROUTINES: "GOROUTINES", METRICS: "METRICS", JOURNAL: "JOURNAL",
 }
 
 func (o Op) String() string {

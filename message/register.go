@@ -132,11 +132,11 @@ func (m Member) String() string {
 // is there while members change: then each operation asks a quorum of the old replicas and one of the
 // new ones.
 type Registers struct {
-	Cluster  string   `json:"cluster"`        // whose configuration it is: another cluster's is never taken
-	Epoch    uint64   `json:"epoch"`          // grows with each change, from 1
-	Replicas int      `json:"replicas"`       // of each register
-	Members  []Member `json:"members"`        // by node
-	Next     []Member `json:"next,omitempty"` // by node
+	Cluster  string   `json:"cluster,omitempty"` // whose configuration it is: another cluster's is never taken
+	Epoch    uint64   `json:"epoch"`             // grows with each change, from 1
+	Replicas int      `json:"replicas"`          // of each register
+	Members  []Member `json:"members"`           // by node
+	Next     []Member `json:"next,omitempty"`    // by node
 }
 
 // MaxReplicas is how many replicas a register or a company has at most.

@@ -36,6 +36,10 @@ type NodeStatus struct {
 	// Detector is what the failure detector of this node believes of the others.
 	Detector []Belief `json:"detector,omitempty"`
 	Jobs     int      `json:"jobs,omitempty"` // that run here
+	TimeMS   int64    `json:"time_ms"`        // Unix milliseconds, when this was said
+	// DiskFree and DiskTotal are of the file system that holds the node's files, in bytes; 0 where it is not known.
+	DiskFree  uint64 `json:"disk_free"`
+	DiskTotal uint64 `json:"disk_total"`
 }
 
 // Belief is what a node's failure detector says of another node, and for how long.

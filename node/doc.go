@@ -15,7 +15,7 @@
 //	page table flusher  Start        changes, then quiet        dirty set of package pagetable
 //	announce            Start        the directory's company    1
 //	watch               Start        a tick of half a second    1; runs mend and settle in turn
-//	SQL and LOG         handle       SQLite                     queries; beyond them Busy
+//	SQL, LOG and texts  handle       SQLite, a dump's stacks    queries; beyond them Busy
 //	HTTP                Start        requests                   package web
 //	lanes               owner        entries                    package owner
 //	connections         transport    the network                package transport

@@ -30,6 +30,7 @@ func init() {
 		message.DIRECTORY: answerDirectory, message.STATUS: answerStatus, message.STATS: answerStats,
 		message.ELECTIONS: answerElections, message.WHOISLEADER: whoIsLeader, message.LEADER: moveLeader,
 		message.SQL: answerSQL, message.LOG: answerLog,
+		message.GOROUTINES: answerGoroutines, message.METRICS: answerMetrics, message.JOURNAL: answerJournal,
 		message.REGTAG: registers, message.REGGET: registers, message.REGPUT: registers, message.REGCONF: registers,
 		message.REGLIST: registers, message.REGDIGEST: registers,
 		message.JOB: runJob, message.JOBRUN: jobHere, message.GOSSIP: gossip,
@@ -60,7 +61,7 @@ func (n *Node) Handle(m *message.Message, reply func(*message.Message)) {
 		alive.Source = n.cfg.ID
 		reply(alive)
 	}
-	if !n.open.Load() {
+	if !n.open.Load() && m.Op != message.GOROUTINES && m.Op != message.JOURNAL { // those say why it takes so long
 		answer(m.Answer(message.Unavailable, fmt.Sprintf("node %s is still opening its files; nothing was done", n.cfg.ID)))
 		return
 	}
@@ -158,6 +159,8 @@ func (n *Node) Status() message.NodeStatus {
 		s.HTTP = n.cfg.HTTP.Addr().String()
 	}
 	s.CaughtUp = n.missing() == nil
+	s.TimeMS = time.Now().UnixMilli()
+	s.DiskFree, s.DiskTotal = diskSpace(n.cfg.Dir)
 	s.Detector, s.Jobs = n.beliefs(), n.jobs.Running()
 	for _, r := range n.host.Replicas() {
 		s.Replicas = append(s.Replicas, r.Status())

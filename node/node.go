@@ -41,6 +41,7 @@ type Config struct {
 	Control     string // where the launcher listens; empty if there is none
 	Peers       []message.Node
 	Log         *slog.Logger
+	Journal     func() []byte // the last lines of Log, for JOURNAL; nil if nobody keeps them
 	Debug       bool          // profiles over HTTP
 	Certs       *certs.Config // for everything that listens or dials; nil: no TLS
 	Tokens      [][]byte      // SHA-256 of what HTTP requests must show one of; empty: they need none

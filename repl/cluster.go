@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"dmalloc/client"
+	"dmalloc/health"
 	"dmalloc/message"
 )
 
@@ -25,6 +26,10 @@ type Heap interface {
 	SQL(ctx context.Context, query string) (message.Rows, error)
 	Log(ctx context.Context, company message.CompanyID, all bool, count int) ([]message.LogLine, error)
 	Stats(ctx context.Context) ([]message.NodeStats, error)
+	// Status asks every node directly and needs no quorum; an error only means that ctx ended.
+	Status(ctx context.Context) (health.Report, error)
+	// Ask sends a node a message about what it knows of itself.
+	Ask(ctx context.Context, n message.NodeID, m *message.Message) (*message.Message, error)
 	Lead(ctx context.Context, company message.CompanyID, node message.NodeID) error
 
 	ReadRegister(ctx context.Context, address uint64) (client.Register, error)                                     // NotWritten if it never was

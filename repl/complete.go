@@ -187,6 +187,10 @@ func (c *completer) candidates(before, prefix string) []string {
 			for i := range all {
 				offer(all[i].name)
 			}
+			offer(errorsTopic)
+			for _, e := range message.Explanations() {
+				offer(e.Code)
+			}
 		case t.text == "NAME":
 			offer("output ", "timeout ", "color ", "errors ", "yes ")
 		case t.text == "VALUE":

@@ -132,13 +132,16 @@ func (s *Shell) exit(*call) (result, error) {
 	return result{}, nil
 }
 
-// help is `h` and `h COMMAND`.
+// help is `h`, `h COMMAND`, `h errors` and `h CODE`.
 func (s *Shell) help(c *call) (result, error) {
 	all := verbs()
 	if len(c.args) > 0 {
+		if r, ok := helpErrors(c.args[0].text); ok {
+			return r, nil
+		}
 		v, err := find(c.args[0].text)
 		if err != nil {
-			return result{}, err
+			return result{}, noTopic(c.args[0].text, err)
 		}
 		all = []verb{*v}
 	}

@@ -125,6 +125,11 @@ func WriteFile(name string, data []byte) error {
 	})
 }
 
+// ReplaceFile has write make a file's content: those who read it see the old one or all of the new.
+func ReplaceFile(name string, write func(io.Writer) error) error {
+	return replaceFile(name, 0o666, func(f *os.File) error { return write(f) })
+}
+
 // createBeside makes a new file in the directory of name, with the permissions that a new file gets.
 func createBeside(name string, mode os.FileMode) (*os.File, error) {
 	for i := 0; ; i++ {

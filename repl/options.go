@@ -37,6 +37,7 @@ type Options struct {
 	StopOnError bool          // leave after the first command that failed
 	Yes         bool          // never ask for a confirmation
 	Color       string        // auto, on or off; "" means auto: a terminal without NO_COLOR
+	Version     string        // of this program, for sysdump
 	History     string        // file for the lines of an interactive shell; "" means DefaultHistory()
 
 	now func() time.Time // the clock, which tests replace

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"dmalloc/client"
+	"dmalloc/health"
 	"dmalloc/message"
 )
 
@@ -23,6 +24,8 @@ type Heap interface {
 	Nodes(ctx context.Context) ([]client.Node, error)
 	Companies(ctx context.Context) ([]client.Company, error)
 	Elections(ctx context.Context) ([]message.Tenure, error)
+	// Status asks every node directly and needs no quorum; an error only means that ctx ended.
+	Status(ctx context.Context) (health.Report, error)
 	ReadRegister(ctx context.Context, address uint64) (client.Register, error) // NotWritten if it never was
 	// WriteRegister writes up to message.MaxData bytes.
 	WriteRegister(ctx context.Context, address uint64, value []byte) (message.Tag, error)

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"dmalloc/client"
+	"dmalloc/health"
 	"dmalloc/message"
 )
 
@@ -195,6 +196,10 @@ func (h *fakeHeap) Nodes(context.Context) ([]client.Node, error) {
 func (h *fakeHeap) Companies(context.Context) ([]client.Company, error) {
 	leader := message.NodeID(1)
 	return []client.Company{{ID: 0}, {ID: 1, Owners: []message.NodeID{0, 1}, Leader: &leader, Term: 7}, {ID: 2}, {ID: 3}}, nil
+}
+
+func (h *fakeHeap) Status(context.Context) (health.Report, error) {
+	return health.Judge(health.View{Directory: &message.Directory{Nodes: []message.Node{{ID: 0}}, Companies: []message.Company{{Owners: []message.Owner{{}}}}}}), nil
 }
 
 func (h *fakeHeap) Elections(context.Context) ([]message.Tenure, error) { return nil, nil }

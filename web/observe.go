@@ -22,8 +22,8 @@ type leaderList struct {
 	Leaders []message.Tenure `json:"leaders"`
 }
 
-// health is the answer of /healthz and /readyz.
-type health struct {
+// vital is the answer of /healthz and /readyz.
+type vital struct {
 	OK   bool           `json:"ok"`
 	Node message.NodeID `json:"node"`
 }
@@ -60,6 +60,17 @@ func (c *call) nodes() error {
 		all[i].Leads, all[i].Owns = list(all[i].Leads), list(all[i].Owns)
 	}
 	return c.json(http.StatusOK, nodeList{all})
+}
+
+// clusterStatus answers 200 however the cluster is: the question was answered.
+func (c *call) clusterStatus() error {
+	ctx, cancel := c.context()
+	defer cancel()
+	report, err := c.s.cfg.Heap.Status(ctx)
+	if err != nil {
+		return err
+	}
+	return c.json(http.StatusOK, report)
 }
 
 func (c *call) companies() error {
@@ -125,7 +136,7 @@ func (c *call) metrics() error {
 	return writeWhole(c.answer, http.StatusOK, c.route.kind, b.Bytes())
 }
 
-func (c *call) healthz() error { return c.json(http.StatusOK, health{true, c.s.cfg.Node}) }
+func (c *call) healthz() error { return c.json(http.StatusOK, vital{true, c.s.cfg.Node}) }
 
 // pong answers what older clients ask.
 func (c *call) pong() error {
@@ -138,7 +149,7 @@ func (c *call) readyz() error {
 			return &failure{http.StatusServiceUnavailable, message.Unavailable.String(), "not ready: " + err.Error()}
 		}
 	}
-	return c.json(http.StatusOK, health{true, c.s.cfg.Node})
+	return c.json(http.StatusOK, vital{true, c.s.cfg.Node})
 }
 
 func (c *call) openapi() error {

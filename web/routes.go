@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"dmalloc/client"
+	"dmalloc/health"
 	"dmalloc/message"
 )
 
@@ -96,6 +97,8 @@ func routes() []route {
 			status: http.StatusNoContent, codes: jobCodes, handle: (*call).dropJob},
 		{method: "GET", path: "/v1/nodes", name: "listNodes", about: "every node and whether it is alive",
 			status: http.StatusOK, answer: nodeList{}, handle: (*call).nodes},
+		{method: "GET", path: "/v1/status", name: "clusterStatus", about: "how the cluster is, without a quorum too: a verdict, what is missing, and which nodes would restore it",
+			status: http.StatusOK, answer: health.Report{}, always: true, handle: (*call).clusterStatus},
 		{method: "POST", path: "/v1/nodes/{id}/kill", name: "kill", about: "end the node's process with SIGKILL",
 			status: http.StatusOK, answer: ordered{}, codes: nodeCodes, handle: (*call).kill},
 		{method: "POST", path: "/v1/nodes/{id}/revive", name: "revive", about: "start the node's process again, and wait until it has caught up",
@@ -114,9 +117,9 @@ func routes() []route {
 		{method: "GET", path: "/v1", name: "index", about: "what can be asked", status: http.StatusOK, answer: index{}, handle: (*call).index},
 		{method: "GET", path: "/metrics", name: "metrics", about: "this node's numbers in the Prometheus text format",
 			status: http.StatusOK, kind: "text/plain; version=0.0.4; charset=utf-8", always: true, handle: (*call).metrics},
-		{method: "GET", path: openPath, name: "healthz", about: "the process lives", status: http.StatusOK, answer: health{}, always: true, handle: (*call).healthz},
+		{method: "GET", path: openPath, name: "healthz", about: "the process lives", status: http.StatusOK, answer: vital{}, always: true, handle: (*call).healthz},
 		{method: "GET", path: "/status/", name: "status", about: "the process lives, in a word", status: http.StatusOK, kind: "text/plain; charset=utf-8", always: true, handle: (*call).pong},
-		{method: "GET", path: "/readyz", name: "readyz", about: "each company of this node has a leader; 503 otherwise", status: http.StatusOK, answer: health{}, always: true, handle: (*call).readyz},
+		{method: "GET", path: "/readyz", name: "readyz", about: "each company of this node has a leader; 503 otherwise", status: http.StatusOK, answer: vital{}, always: true, handle: (*call).readyz},
 		{method: "GET", path: "/openapi.json", name: "openapi", about: "this description", status: http.StatusOK, kind: "application/json", always: true, handle: (*call).openapi},
 	}
 	for i := range all {

@@ -103,6 +103,7 @@ func TestGoodRequests(t *testing.T) {
 		{"fetchAdd", "POST", "/v1/memory/0x500000001008/add", `{"delta":"-1"}`, 200, `{"address":"0x500000001008","old":"2"}`},
 		{"free", "DELETE", "/v1/allocations/" + first, "", 204, ""},
 		{"listNodes", "GET", "/v1/nodes", "", 200, `{"nodes":[{"id":0,"state":"alive","pid":42,…"leads":[],"owns":[],…]}`},
+		{"clusterStatus", "GET", "/v1/status", "", 200, `{"verdict":"unavailable: the directory (company 0) has no majority; revive 0",…"revive":[[0]],…}`},
 		{"listCompanies", "GET", "/v1/companies", "", 200, `{"companies":[{"id":0,…"owners":[0,1],"leader":1,"term":7,…]}`},
 		{"listLeaders", "GET", "/v1/leaders", "", 200, `{"leaders":[]}`},
 		{"graph", "GET", "/v1/graph.dot", "", 200, "graph allocations {}"},

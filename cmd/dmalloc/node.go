@@ -100,19 +100,20 @@ func runNode(ctx context.Context, cfg cluster.NodeConfig, in *bufio.Reader, out 
 	if err != nil {
 		return fail(err)
 	}
-	http, err := listen("HTTP", cfg.HTTPListen)
+	pages, err := listen("HTTP", cfg.HTTPListen)
 	if err != nil {
 		return fail(err)
 	}
-	tell(cluster.Event{Event: "listening", Address: messages.Addr().String(), HTTP: http.Addr().String()})
+	tell(cluster.Event{Event: "listening", Address: messages.Addr().String(), HTTP: pages.Addr().String()})
 	peers, err := readPeers(in)
 	if err != nil {
 		return fail(fmt.Errorf("wait for the peers' addresses: %w", err))
 	}
+	kept := &journal{}
 	n, err := node.Start(node.Config{
-		ID: cfg.ID, Settings: cfg.Settings, Hosts: cfg.Hosts, Dir: cfg.Dir, Listener: messages, HTTP: http, Incarnation: cfg.Incarnation,
+		ID: cfg.ID, Settings: cfg.Settings, Hosts: cfg.Hosts, Dir: cfg.Dir, Listener: messages, HTTP: pages, Incarnation: cfg.Incarnation,
 		Join: cfg.Join, Control: cfg.Control, Peers: peers.Peers, Version: version(), Debug: cfg.Debug, Certs: own.Certs, Tokens: cfg.Tokens,
-		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Journal: kept.Last, Log: slog.New(slog.NewTextHandler(io.MultiWriter(os.Stderr, kept), &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil {
 		return fail(err)

@@ -74,7 +74,7 @@ func (f *sessionFlags) run(ctx context.Context, heap *client.Heap, control repl.
 	}
 	status := repl.Run(ctx, repl.Options{
 		Heap: heap, Control: control, Grapher: heap.Graph, Interactive: f.interactive(), Commands: f.commands, Script: f.script,
-		Output: f.output, Timeout: f.timeout, StopOnError: f.stop, Yes: f.yes, Color: f.color,
+		Output: f.output, Timeout: f.timeout, StopOnError: f.stop, Yes: f.yes, Color: f.color, Version: version(),
 	})
 	if status != exitOK {
 		return exit{status: status}

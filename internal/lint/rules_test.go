@@ -15,11 +15,11 @@ const module = "dmalloc"
 var lines = [][]string{
 	{"message"},
 	{"block", "page", "lease", "register", "ring", "election", "fault"},
-	{"company", "dotgen"},
+	{"company", "dotgen", "health"},
 	{"directory"}, // has the shape of a company
 	{"transport", "certs", "faultfs", "internal/quiet"},
 	{"client", "member", "owner", "quorum", "pagetable", "store", "mapped"},
-	{"bench", "drill", "job", "vm"},
+	{"bench", "doctor", "drill", "job", "sysdump", "vm"},
 	{"cluster"},
 	{"repl", "web"},
 	{"node"},
