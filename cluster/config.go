@@ -61,6 +61,7 @@ type Config struct {
 
 	Control string // address of the launcher's control port, told to the nodes
 	Debug   bool
+	Drills  bool // faults that can hurt data are allowed on kept data, too
 
 	Progress func(Progress) // of Start, called by its goroutine
 	Notice   func(string)   // something happened that nobody asked for; must not wait

@@ -49,6 +49,7 @@ type member struct {
 	reason             string // why it is dead
 	failure            error  // what it reported before it ended
 	heard              bool   // this run has said where it listens
+	turn               uint64 // of the faults that this run has taken in
 	killing            bool   // somebody is killing it
 	noticed            bool
 	awaited            int // how many wait for it, and will say what became of it
@@ -58,7 +59,7 @@ type member struct {
 func (m *member) begin() {
 	m.run++
 	m.state, m.since, m.reason = Starting, time.Now(), ""
-	m.failure, m.heard, m.killing, m.noticed = nil, false, false, false
+	m.failure, m.heard, m.turn, m.killing, m.noticed = nil, false, 0, false, false
 }
 
 func (m *member) die(reason string) {
@@ -188,6 +189,8 @@ func (l *Launcher) said(a *agent, m *member, line string) {
 		if m.state == Starting {
 			m.state, m.since = Alive, time.Now()
 		}
+	case Faulted:
+		m.turn = e.Turn
 	case Failed:
 		m.failure = e.Err()
 		l.killLater(a, m) // nobody may wait for a node that has failed and stays
@@ -255,7 +258,7 @@ func (l *Launcher) lost(a *agent) {
 	}
 }
 
-// sendPeers tells every node where all of them are.
+// sendPeers tells every node where all of them are, and what is wrong with it on purpose.
 func (l *Launcher) sendPeers() {
 	l.peersMu.Lock()
 	defer l.peersMu.Unlock()
@@ -272,9 +275,15 @@ func (l *Launcher) sendPeers() {
 			p.Down = append(p.Down, m.id)
 		}
 	}
-	line := string(message.JSON(p))
+	p.Turn = l.turn
+	healthy := string(message.JSON(p)) // the same for all but the nodes that a fault troubles
 	for _, m := range l.nodes {
 		if a := l.agents[m.host]; a != nil && m.state != Dead {
+			line := healthy
+			if v := l.faults.For(m.id, len(l.nodes)); !v.Healthy() {
+				p.Faults = &v
+				line = string(message.JSON(p))
+			}
 			letters = append(letters, letter{a, order{Do: doSend, Node: m.id, Run: m.run, Line: line}})
 		}
 	}

@@ -31,6 +31,7 @@ type Config struct {
 	Ask       Asker
 	Log       *slog.Logger
 	Synced    func(took time.Duration) // of each fsync; may be nil
+	Disk      disk.Disk                // asked before the files are changed; nil: always well
 }
 
 // Keeper is a node's part of the registers. All its methods may be called at once.
@@ -67,7 +68,7 @@ func Open(cfg Config) (*Keeper, error) {
 	k.ctx, k.cancel = context.WithCancel(context.Background())
 	var err error
 	k.store, err = disk.Open(cfg.Dir, disk.Identity{Cluster: cfg.Cluster, Node: cfg.Self.Node, Incarnation: cfg.Self.Incarnation}, disk.Options{
-		Shards: ring.Shards, Shard: ring.Shard, Known: cfg.Known, Log: cfg.Log,
+		Shards: ring.Shards, Shard: ring.Shard, Known: cfg.Known, Log: cfg.Log, Disk: cfg.Disk,
 		Synced: func(d time.Duration, _ int) {
 			if cfg.Synced != nil {
 				cfg.Synced(d)

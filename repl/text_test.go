@@ -138,7 +138,7 @@ func TestCompletion(t *testing.T) {
 	f.modules = []message.Job{{Name: "words"}}
 	c := &completer{live: newLive(t.Context(), f)}
 	for line, want := range map[string]string{
-		"":                   "h |t |m |f |w |r |d |cas |add |who |reg |job |kill |revive |pause |resume |nodes |companies |leaders |lead |graph |sql |log |trace |stats |set |history |sleep |echo |exit ",
+		"":                   "h |t |m |f |w |r |d |cas |add |who |reg |job |kill |revive |pause |resume |nodes |companies |leaders |lead |graph |sql |log |trace |stats |partition |slow |drop |disk |clock |corrupt |faults |heal |set |history |sleep |echo |exit ",
 		"re":                 "g |vive |sume ",
 		"f 0x5":              "00000001000 ",
 		"r ":                 "0x500000001000 ",
@@ -171,6 +171,11 @@ func TestCompletion(t *testing.T) {
 		"reg spread ":        "0 |1 |2 ",
 		"reg spread 0 2 ":    "0 |1 |2 ",
 		"reg x ":             "",
+		"slow 0 ":            "0 |1 |2 ",
+		"disk f":             "ull ",
+		"disk full ":         "0 |1 |2 ",
+		"drop 0 1 5% --":     "for ",
+		"heal disk ":         "full |slow ",
 		"job ":               "sum |count |grep |sha256 |words |add |rm |ls ",
 		"job add ":           "words ",
 		"job add x hel":      "lo.txt ",

@@ -67,6 +67,18 @@ var values = map[string]string{
 	"NAME":     "output, timeout, color, errors or yes",
 	"VALUE":    "table|json|csv, a duration such as 5s, auto|on|off, go-on|stop, on|off",
 	"--yes":    "do not ask",
+	"--for":    "ends the fault by itself after the DURATION behind it",
+	"--seed":   "makes the same choice as before, with the NUMBER behind it",
+	"GROUPS":   "nodes by commas, groups by |, as in 0,1|2,3,4; or one direction, as in 0,1>2",
+	"A":        "a node's number, as `nodes` shows it",
+	"B":        "another node's number",
+	"DURATION": "a number with its unit: 50ms, 1.5s",
+	"PERCENT":  "a share of frames, above 0% and up to 100%",
+	"OFFSET":   "a number with a sign and its unit: +2s, -500ms",
+	"NUMBER":   "a whole number from 1",
+	"FAULT":    "the number of a fault, as `faults` shows it, or partition, slow, drop, disk, clock; all if nothing is said",
+	"disk":     "both, or only disks that are full or slow",
+	diskKinds:  "only disks that are full, or only those that are slow",
 	"--wipe":   "throw the node's files away first; it copies everything from the other owners",
 	"on|off":   "on or off",
 	"net":      "all allocations",
@@ -75,12 +87,15 @@ var values = map[string]string{
 	graphKinds: "what to draw; allocations if nothing is said",
 }
 
+// diskKinds are the faults of disks.
+const diskKinds = "full|slow"
+
 // graphKinds are the pictures that a Grapher draws.
 const graphKinds = "allocations|cluster|elections"
 
 // verbs lists every command in the order of the help. It is a function, because help walks the table that holds it.
 func verbs() []verb {
-	return slices.Concat(heapVerbs(), registerVerbs(), clusterVerbs(), shellVerbs())
+	return slices.Concat(heapVerbs(), registerVerbs(), clusterVerbs(), faultVerbs(), shellVerbs())
 }
 
 func heapVerbs() []verb {

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"dmalloc/cluster"
+	"dmalloc/fault"
 	"dmalloc/message"
 	"dmalloc/node"
 )
@@ -90,13 +91,15 @@ func runNode(ctx context.Context, cfg cluster.NodeConfig, in *bufio.Reader, out 
 	}
 	n, err := node.Start(node.Config{
 		ID: cfg.ID, Settings: cfg.Settings, Hosts: cfg.Hosts, Dir: cfg.Dir, Listener: messages, HTTP: web, Incarnation: cfg.Incarnation,
-		Join: cfg.Join, Control: cfg.Control, Peers: peers.Peers, Version: version(), Debug: cfg.Debug,
+		Join: cfg.Join, Control: cfg.Control, Peers: peers.Peers, Faults: wrong(peers), Version: version(), Debug: cfg.Debug,
 		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil {
 		return fail(err)
 	}
 	defer n.Close()
+	took := func(p cluster.Peers) { tell(cluster.Event{Event: cluster.Faulted, Turn: p.Turn}) }
+	took(peers)
 	ended := make(chan error, 1)
 	go func() { // ends with standard input, which ends with the process or its launcher
 		for {
@@ -106,6 +109,8 @@ func runNode(ctx context.Context, cfg cluster.NodeConfig, in *bufio.Reader, out 
 				return
 			}
 			n.SetPeers(peers.Peers, peers.Down)
+			n.SetFaults(wrong(peers))
+			took(peers)
 		}
 	}()
 	ready := make(chan error, 1)
@@ -128,6 +133,14 @@ func runNode(ctx context.Context, cfg cluster.NodeConfig, in *bufio.Reader, out 
 			return nil // the launcher is gone
 		}
 	}
+}
+
+// wrong is what a line of peers says to be wrong with this node on purpose.
+func wrong(p cluster.Peers) fault.View {
+	if p.Faults == nil {
+		return fault.View{}
+	}
+	return *p.Faults
 }
 
 // readPeers takes the next line of peers.

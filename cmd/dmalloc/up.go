@@ -34,6 +34,7 @@ type upFlags struct {
 	agent    string
 	binary   string
 	debug    bool
+	drills   bool
 	quiet    bool
 
 	nodesGiven, replicasGiven, keepersGiven, memoryGiven bool // zero was not the default, but asked for
@@ -58,6 +59,7 @@ func (f *upFlags) add(cmd *cobra.Command) {
 	fl.StringVar(&f.agent, "agent", "ssh", "how hosts that are not this machine are reached: AGENT HOST COMMAND…")
 	fl.StringVar(&f.binary, "remote-binary", "", "where dmalloc is on those hosts; without it where it is here")
 	fl.BoolVar(&f.debug, "debug", false, "serve profiles at /debug/pprof/ of every node's HTTP")
+	fl.BoolVar(&f.drills, "drills", false, "allow faults that can hurt the data in --data: full disks and corrupted files")
 	fl.BoolVarP(&f.quiet, "quiet", "q", false, "say nothing while starting and stopping")
 }
 
@@ -103,7 +105,7 @@ graph net { 0 -- 1; 1 -- 2 [latency=20ms]; }; messages between others travel alo
 // config turns flags into what the launcher needs. What is wrong here is the command line's fault.
 func (f *upFlags) config(dot string) (cluster.Config, error) {
 	cfg := cluster.Config{Nodes: f.nodes, Replicas: f.replicas, RegisterReplicas: f.keepers, Memory: uint64(f.memory), Data: f.data, Port: f.port, HTTP: f.http,
-		Agent: f.agent, RemoteBinary: f.binary, Debug: f.debug}
+		Agent: f.agent, RemoteBinary: f.binary, Debug: f.debug, Drills: f.drills}
 	if f.nodesGiven && f.nodes < 1 {
 		return cfg, usage("-n %d: a cluster has at least one node", f.nodes)
 	}
