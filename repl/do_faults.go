@@ -17,7 +17,7 @@ func faultVerbs() []verb {
 		{name: "partition", forms: []string{"GROUPS [--for DURATION]"}, run: (*Shell).fault,
 			does:     "cuts the links between groups of nodes",
 			more:     "No frame passes from group to group; a node in none keeps all its links. A>B cuts one direction: nothing that A sends reaches B. " + outside,
-			examples: []string{"partition 0,1|2,3,4", "partition 0>1", "partition 0|1,2 --for 5s"}},
+			examples: []string{"partition 0,1|2", "partition 0>1", "partition 0|1|2 --for 5s"}},
 		{name: "slow", forms: []string{"A B DURATION [--for DURATION]"}, run: (*Shell).fault,
 			does:     "delays each frame between two nodes, in both directions",
 			more:     outside,
