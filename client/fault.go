@@ -11,8 +11,8 @@ import (
 
 // Fault is something that the launcher breaks on purpose until it is healed.
 type Fault struct {
-	ID     uint64 `json:"id"`
-	Kind   string `json:"kind"`              // partition, one-way, slow, drop, disk full, disk slow, clock
+	ID     uint64 `json:"id"`                // 0: it has no number, and ends with revive or resume
+	Kind   string `json:"kind"`              // partition, one-way, slow, drop, disk full, disk slow, clock, kill, pause
 	Fault  string `json:"fault"`             // as it was asked for: slow 0 1 50ms
 	LeftMS int64  `json:"left_ms,omitempty"` // until it ends by itself; 0: it lasts until it is healed
 }
@@ -36,6 +36,11 @@ type FaultRequest struct {
 	ForMS int64  `json:"for_ms,omitempty"` // FAULT: when it ends by itself; 0: never
 }
 
+// ReturnRequest is the Data of a REVIVE that is to come later.
+type ReturnRequest struct {
+	AfterMS int64 `json:"after_ms,omitempty"` // 0: now
+}
+
 // CorruptRequest is the Data of CORRUPT.
 type CorruptRequest struct {
 	Seed uint64 `json:"seed,omitempty"` // 0: the launcher draws one
@@ -45,10 +50,24 @@ type CorruptRequest struct {
 // not 0. It returns when the nodes that run have taken it in.
 func (c *Control) Fault(ctx context.Context, words string, lasts time.Duration) (f Fault, err error) {
 	m := message.New(message.FAULT)
-	// Rounded up: a time that is too short to count must not become "for ever".
-	m.Data = message.JSON(FaultRequest{words, (lasts + time.Millisecond - 1).Milliseconds()})
+	m.Data = message.JSON(FaultRequest{words, whole(lasts)})
 	err = c.ask(ctx, m, &f)
 	return f, err
+}
+
+// whole is a duration in milliseconds, rounded up: one that is too short to count must not become "for ever".
+func whole(d time.Duration) int64 { return int64((d + time.Millisecond - 1) / time.Millisecond) }
+
+// Return has a node that was killed or frozen revived or resumed after a time, unless somebody does it before.
+func (c *Control) Return(ctx context.Context, id message.NodeID, after time.Duration) error {
+	m := message.New(message.REVIVE)
+	m.Value = uint64(id)
+	m.Data = message.JSON(ReturnRequest{whole(after)})
+	a, err := c.Call(ctx, m)
+	if err == nil {
+		err = a.Err()
+	}
+	return err
 }
 
 // Heal ends the faults that words choose: a number, a kind, or all if there are none. It returns those that ended,

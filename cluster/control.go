@@ -121,6 +121,17 @@ var orders = map[message.Op]func(ctx context.Context, l *Launcher, m *message.Me
 		return nil, l.Kill(ctx, message.NodeID(m.Value))
 	},
 	message.REVIVE: func(ctx context.Context, l *Launcher, m *message.Message) (any, error) {
+		q, err := asked[client.ReturnRequest](m)
+		if err != nil {
+			return nil, err
+		}
+		if q.AfterMS != 0 {
+			after, err := milliseconds(q.AfterMS)
+			if err != nil {
+				return nil, err
+			}
+			return nil, l.Return(ctx, message.NodeID(m.Value), after)
+		}
 		return nil, l.Revive(ctx, message.NodeID(m.Value), m.Size == 1, func(string) {})
 	},
 	message.PAUSE: func(ctx context.Context, l *Launcher, m *message.Message) (any, error) {
@@ -134,10 +145,11 @@ var orders = map[message.Op]func(ctx context.Context, l *Launcher, m *message.Me
 		if err != nil {
 			return nil, err
 		}
-		if q.ForMS > math.MaxInt64/int64(time.Millisecond) {
-			return nil, message.Errorf(message.InvalidArgument, "a fault cannot last for %d ms; give a shorter time, or none", q.ForMS)
+		lasts, err := milliseconds(q.ForMS)
+		if err != nil {
+			return nil, err
 		}
-		return l.Fault(ctx, q.Fault, time.Duration(q.ForMS)*time.Millisecond)
+		return l.Fault(ctx, q.Fault, lasts)
 	},
 	message.HEAL: func(ctx context.Context, l *Launcher, m *message.Message) (any, error) {
 		q, err := asked[client.FaultRequest](m)
@@ -154,6 +166,13 @@ var orders = map[message.Op]func(ctx context.Context, l *Launcher, m *message.Me
 		}
 		return l.Corrupt(ctx, message.NodeID(m.Value), q.Seed)
 	},
+}
+
+func milliseconds(n int64) (time.Duration, error) {
+	if n > math.MaxInt64/int64(time.Millisecond) || n < 0 {
+		return 0, message.Errorf(message.InvalidArgument, "a fault cannot last for %d ms; give a shorter time, or none", n)
+	}
+	return time.Duration(n) * time.Millisecond, nil
 }
 
 // asked reads what an order asks for in detail.

@@ -74,11 +74,24 @@ func (l *Launcher) Heal(ctx context.Context, words string) ([]client.Fault, erro
 	return all, l.taken(ctx, turn)
 }
 
-// Faults lists the faults that last, in the order of their beginning.
+// Faults lists the faults that last: the nodes that were killed or frozen, which have no number, by id, then the
+// others in the order of their beginning.
 func (l *Launcher) Faults(context.Context) ([]client.Fault, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now, all := time.Now(), []client.Fault{}
+	for _, m := range l.nodes {
+		what := ""
+		switch {
+		case m.state == Paused:
+			what = "pause"
+		case m.state == Dead && m.reason == reasonKilled:
+			what = "kill"
+		default:
+			continue
+		}
+		all = append(all, client.Fault{Kind: what, Fault: what + " " + m.id.String(), LeftMS: leftMS(m.back, now)})
+	}
 	for _, f := range l.faults.List() {
 		all = append(all, shown(f, now))
 	}
@@ -87,11 +100,65 @@ func (l *Launcher) Faults(context.Context) ([]client.Fault, error) {
 
 // shown is a fault as clients see it.
 func shown(f fault.Fault, now time.Time) client.Fault {
-	s := client.Fault{ID: f.ID, Kind: f.Kind.String(), Fault: f.String()}
-	if !f.Until.IsZero() {
-		s.LeftMS = max(1, f.Until.Sub(now).Milliseconds()) // 0 would mean that it never ends
+	return client.Fault{ID: f.ID, Kind: f.Kind.String(), Fault: f.String(), LeftMS: leftMS(f.Until, now)}
+}
+
+// leftMS is how many milliseconds there are until end; 0 for ever.
+func leftMS(end, now time.Time) int64 {
+	if end.IsZero() {
+		return 0
 	}
-	return s
+	return max(1, end.Sub(now).Milliseconds())
+}
+
+// Return has a node that was killed or frozen revived or resumed after a time, unless somebody does it, or kills it,
+// before.
+func (l *Launcher) Return(_ context.Context, id message.NodeID, after time.Duration) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	m, err := l.member(id)
+	switch {
+	case err != nil:
+		return err
+	case after <= 0:
+		return message.Errorf(message.InvalidArgument, "node %s cannot be back after %s; give a time above 0, such as 5s", id, after)
+	case m.state != Paused && m.state != Dead || m.killing:
+		return message.Errorf(message.AlreadyAlive, "node %s is %s and need not be brought back", id, m.state)
+	}
+	m.back = time.Now().Add(after)
+	l.wake()
+	return l.open(l.closing)
+}
+
+// restore begins to bring back the nodes whose time has come. l.mu is held.
+func (l *Launcher) restore(now time.Time) {
+	for _, m := range l.nodes {
+		if m.back.IsZero() || m.back.After(now) || l.closing {
+			continue
+		}
+		m.back = time.Time{}
+		frozen := m.state == Paused
+		l.tasks.Go(func() { // ends when the node has caught up or cannot, or with the launcher
+			bring := func() error { return l.Revive(l.stopping, m.id, false, nil) }
+			if frozen {
+				bring = func() error { return l.Resume(l.stopping, m.id) }
+			}
+			if err := bring(); err != nil && l.stopping.Err() == nil && message.CodeOf(err) != message.AlreadyAlive {
+				l.cfg.Notice(fmt.Sprintf("node %s does not come back: %v", m.id, err))
+			}
+		})
+	}
+}
+
+// due is when expire has something to do, and false if it has nothing. l.mu is held.
+func (l *Launcher) due() (time.Time, bool) {
+	next, some := l.faults.Next()
+	for _, m := range l.nodes {
+		if !m.back.IsZero() && (!some || m.back.Before(next)) {
+			next, some = m.back, true
+		}
+	}
+	return next, some
 }
 
 // harmless refuses what can hurt data that is meant to be kept.
@@ -153,11 +220,11 @@ func (l *Launcher) taken(ctx context.Context, turn uint64) error {
 	return err
 }
 
-// expire ends the faults whose time is over.
+// expire ends the faults whose time is over, deaths and frosts too.
 func (l *Launcher) expire() {
 	for {
 		l.mu.Lock()
-		next, some := l.faults.Next()
+		next, some := l.due()
 		changed := l.changed
 		l.mu.Unlock()
 		timer := time.NewTimer(time.Until(next))
@@ -175,10 +242,16 @@ func (l *Launcher) expire() {
 		case <-due:
 		}
 		l.mu.Lock()
-		ended := l.faults.Expire(time.Now())
-		l.turned()
+		now := time.Now()
+		l.restore(now)
+		ended := l.faults.Expire(now)
+		if len(ended) > 0 {
+			l.turned()
+		}
 		l.mu.Unlock()
-		l.sendPeers()
+		if len(ended) > 0 {
+			l.sendPeers()
+		}
 		for _, f := range ended {
 			l.cfg.Notice(fmt.Sprintf("fault %d is over: %s", f.ID, f))
 		}

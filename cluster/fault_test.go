@@ -329,6 +329,12 @@ func TestFaultsThroughControl(t *testing.T) {
 	if err := c.Kill(ctx, 1); err != nil {
 		t.Fatal(err)
 	}
+	if err := c.Return(ctx, 1, time.Hour); err != nil {
+		t.Error(err)
+	}
+	if all, err := c.Faults(ctx); err != nil || len(all) != 1 || all[0].Fault != "kill 1" || all[0].LeftMS < 1 || state(l, 1).State != Dead {
+		t.Errorf("%+v, %v", all, err)
+	}
 	d, err := c.Corrupt(ctx, 1, 7)
 	if err != nil || d.Seed != 7 || len(d.Flips) == 0 {
 		t.Errorf("%+v, %v", d, err)
@@ -348,5 +354,65 @@ func TestFaultsThroughControl(t *testing.T) {
 	m.Data = []byte(`{"fault":"clock 0 +1s","for_ms":9223372036854775807}`)
 	if a, err := c.Call(ctx, m); err != nil || a.Status != message.InvalidArgument {
 		t.Errorf("%v, %v", a, err)
+	}
+}
+
+// A node that was killed or frozen for a time comes back by itself, unless somebody was faster.
+func TestReturn(t *testing.T) {
+	play(t)
+	var mu sync.Mutex
+	var notices []string
+	l := start(t, Config{Nodes: 4, Notice: func(s string) { mu.Lock(); defer mu.Unlock(); notices = append(notices, s) }})
+	ctx := within(t)
+	refused(t, l.Return(ctx, 0, time.Hour), message.AlreadyAlive)
+	refused(t, l.Return(ctx, 9, time.Hour), message.NoSuchNode)
+	pid := state(l, 1).Pid
+	for _, err := range []error{l.Kill(ctx, 1), l.Pause(ctx, 2), l.Kill(ctx, 3)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	refused(t, l.Return(ctx, 1, 0), message.InvalidArgument, "above 0")
+	if err := l.Return(ctx, 3, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	all, err := l.Faults(ctx)
+	if err != nil || len(all) != 3 || all[0] != (client.Fault{Kind: "kill", Fault: "kill 1"}) || all[1] != (client.Fault{Kind: "pause", Fault: "pause 2"}) || all[2].LeftMS < 1 {
+		t.Errorf("%+v, %v", all, err)
+	}
+	if ended, err := l.Heal(ctx, ""); err != nil || len(ended) != 0 {
+		t.Errorf("heal ended %+v, %v", ended, err)
+	}
+	if err := l.Revive(ctx, 3, false, nil); err != nil { // faster
+		t.Fatal(err)
+	}
+	for _, id := range []message.NodeID{1, 2} {
+		if err := l.Return(ctx, id, time.Millisecond); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "all nodes to be alive", func() bool {
+		return !slices.ContainsFunc(l.States(), func(s State) bool { return s.State != Alive })
+	})
+	if now := state(l, 1).Pid; now == pid {
+		t.Errorf("node 1 is process %d as before", now)
+	}
+	if all, err := l.Faults(ctx); err != nil || len(all) != 0 {
+		t.Errorf("%+v, %v", all, err)
+	}
+	// One that waits for its time when the cluster stops holds up nobody.
+	if err := l.Pause(ctx, 2); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Return(ctx, 2, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if len(notices) != 0 {
+		t.Errorf("it said %q", notices)
 	}
 }

@@ -21,6 +21,9 @@ const (
 	Dead     = "dead"
 )
 
+// reasonKilled is why a node is dead that a command has killed.
+const reasonKilled = "killed"
+
 // State is what the launcher knows of a node.
 type State struct {
 	ID          message.NodeID `json:"id"`
@@ -46,11 +49,12 @@ type member struct {
 	pid                int
 	address, http      string // where it listens; of a dead node where it did
 	since              time.Time
-	reason             string // why it is dead
-	failure            error  // what it reported before it ended
-	heard              bool   // this run has said where it listens
-	turn               uint64 // of the faults that this run has taken in
-	killing            bool   // somebody is killing it
+	reason             string    // why it is dead
+	failure            error     // what it reported before it ended
+	heard              bool      // this run has said where it listens
+	turn               uint64    // of the faults that this run has taken in
+	back               time.Time // when a dead or frozen one is to be revived or resumed; zero: never
+	killing            bool      // somebody is killing it
 	noticed            bool
 	awaited            int // how many wait for it, and will say what became of it
 }
@@ -60,10 +64,12 @@ func (m *member) begin() {
 	m.run++
 	m.state, m.since, m.reason = Starting, time.Now(), ""
 	m.failure, m.heard, m.turn, m.killing, m.noticed = nil, false, 0, false, false
+	m.back = time.Time{}
 }
 
 func (m *member) die(reason string) {
 	m.state, m.pid, m.since, m.reason, m.killing = Dead, 0, time.Now(), reason, false
+	m.back = time.Time{}
 }
 
 // States lists the nodes by id.
@@ -119,7 +125,7 @@ func (l *Launcher) await(ctx context.Context, cond func() (bool, error)) error {
 func (l *Launcher) launch(ctx context.Context, m *member, listen, httpListen string, kept bool) error {
 	l.mu.Lock()
 	if m.killing {
-		m.die("killed")
+		m.die(reasonKilled)
 		l.wake()
 		l.mu.Unlock()
 		return message.Errorf(message.AlreadyDead, "node %s was killed before it could start", m.id)
@@ -221,7 +227,7 @@ func (l *Launcher) exited(m *member, r report) string {
 	case m.failure != nil:
 		reason = m.failure.Error()
 	case m.killing:
-		reason = "killed"
+		reason = reasonKilled
 	case r.Last != "":
 		reason += "; its last words: " + r.Last
 	}

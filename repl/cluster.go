@@ -55,6 +55,8 @@ type Control interface {
 	Revive(ctx context.Context, id message.NodeID, wipe bool, progress func(string)) error
 	Pause(ctx context.Context, id message.NodeID) error
 	Resume(ctx context.Context, id message.NodeID) error
+	// Return has a node that was killed or frozen revived or resumed after a time, unless somebody does it before.
+	Return(ctx context.Context, id message.NodeID, after time.Duration) error
 	// Fault begins a fault, described as the shell's commands do, which ends by itself after lasts if that is not 0.
 	Fault(ctx context.Context, words string, lasts time.Duration) (client.Fault, error)
 	Heal(ctx context.Context, words string) (ended []client.Fault, err error) // a number or a kind; empty: all

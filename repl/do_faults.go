@@ -43,7 +43,7 @@ func faultVerbs() []verb {
 			more:     "The node then refuses to start and says what is wrong; `revive ID --wipe` brings it back. The same seed does the same to the same files. An interactive shell asks first. " + drilled,
 			examples: []string{"corrupt 2", "corrupt 2 --seed 7"}},
 		{name: "faults", forms: []string{""}, run: (*Shell).faults,
-			does:     "the faults that last: number, words, and the time that is left",
+			does:     "the faults that last: number, words, and the time that is left; nodes that were killed or frozen have no number",
 			examples: []string{"faults"}},
 		{name: "heal", forms: []string{"[FAULT]", "disk [" + diskKinds + "]"}, run: (*Shell).heal,
 			does:     "ends faults: all, one by its number, or those of a kind",
@@ -146,7 +146,11 @@ func faultTable(name string, all []client.Fault) result {
 		if f.LeftMS > 0 {
 			left = plain(f.LeftMS)
 		}
-		r.rows = append(r.rows, []string{plain(f.ID), f.Fault, left})
+		id := ""
+		if f.ID != 0 {
+			id = plain(f.ID)
+		}
+		r.rows = append(r.rows, []string{id, f.Fault, left})
 	}
 	return r
 }

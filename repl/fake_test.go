@@ -343,6 +343,11 @@ func (f *fake) Resume(ctx context.Context, id message.NodeID) error {
 	return f.turn(id, "alive", message.AlreadyAlive, "alive")
 }
 
+func (f *fake) Return(_ context.Context, id message.NodeID, after time.Duration) error {
+	f.faults = append(f.faults, client.Fault{Kind: "kill", Fault: "return " + id.String(), LeftMS: after.Milliseconds()})
+	return nil
+}
+
 // The fake's faults are words: what they mean is not the shell's to know.
 func (f *fake) Fault(_ context.Context, words string, lasts time.Duration) (client.Fault, error) {
 	if strings.Contains(words, "9") {

@@ -175,17 +175,17 @@ func registerVerbs() []verb {
 
 func clusterVerbs() []verb {
 	return []verb{
-		{name: "kill", forms: []string{"ID [--yes]"}, run: (*Shell).kill, long: true,
+		{name: "kill", forms: []string{"ID [--for DURATION] [--yes]"}, run: (*Shell).kill, long: true,
 			does:     "kills the node's process with SIGKILL",
-			more:     "An interactive shell asks first if a company would lose its majority; --yes does not ask.",
-			examples: []string{"kill 2", "kill 2 --yes"}},
+			more:     "An interactive shell asks first if a company would lose its majority; --yes does not ask. After --for the launcher revives it.",
+			examples: []string{"kill 2", "kill 2 --yes", "kill 2 --for 5s"}},
 		{name: "revive", forms: []string{"ID [--wipe] [--yes]"}, run: (*Shell).revive, long: true,
 			does:     "starts the node's process again; ready when it has caught up",
 			more:     "--wipe throws away what the node keeps on its disk first; an interactive shell asks before that.",
 			examples: []string{"revive 2", "revive 2 --wipe --yes"}},
-		{name: "pause", forms: []string{"ID"}, run: (*Shell).pause,
+		{name: "pause", forms: []string{"ID [--for DURATION]"}, run: (*Shell).pause,
 			does:     "freezes the node's process (SIGSTOP)",
-			examples: []string{"pause 1"}},
+			examples: []string{"pause 1", "pause 1 --for 5s"}},
 		{name: "resume", forms: []string{"ID"}, run: (*Shell).resume,
 			does:     "continues a frozen process (SIGCONT)",
 			examples: []string{"resume 1"}},

@@ -87,7 +87,7 @@ func TestHelpExamples(t *testing.T) {
 		"disk full 2": "kill 2", "corrupt 2": "kill 2", "corrupt 2 --seed 7": "kill 2"}
 	after := map[string]string{"kill 2": "revive 2", "kill 2 --yes": "revive 2", "pause 1": "resume 1", "set output json": "set output json",
 		"disk full 2": "heal; revive 2", "corrupt 2": "revive 2 --wipe --yes", "corrupt 2 --seed 7": "revive 2 --wipe --yes",
-		"partition 0,1|2": "heal", "partition 0>1": "heal", "partition 0|1|2 --for 5s": "heal"}
+		"kill 2 --for 5s": "revive 2", "pause 1 --for 5s": "resume 1", "partition 0,1|2": "heal", "partition 0>1": "heal", "partition 0|1|2 --for 5s": "heal"}
 	lines := []string{"m 12k"}
 	var last []string
 	count := 1

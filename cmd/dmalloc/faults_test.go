@@ -182,3 +182,21 @@ func TestFaultsFromElsewhere(t *testing.T) {
 	}
 	l.must("revive 1 --wipe")
 }
+
+// What is killed or frozen for a time comes back by itself.
+func TestKillForAWhile(t *testing.T) {
+	l := start(t, "-n", "3")
+	at := l.must("m 100").Address
+	l.must("kill 1 --for 300ms")
+	l.must("pause 2 --for 300ms")
+	l.until("all to be alive", func() bool {
+		for _, n := range l.must("nodes").Nodes {
+			if n.State != "alive" {
+				return false
+			}
+		}
+		return true
+	})
+	l.must("kill 0")
+	l.must("w " + at + " 5 hello")
+}
