@@ -101,7 +101,7 @@ func (l *Launcher) freeze(ctx context.Context, id message.NodeID, signal, state 
 	if m.run != run || m.state == Dead {
 		return message.Errorf(message.AlreadyDead, "node %s has just died", id)
 	}
-	m.state, m.since = state, time.Now()
+	m.state, m.since, m.back = state, time.Now(), time.Time{}
 	l.wake()
 	return nil
 }

@@ -62,6 +62,7 @@ type Config struct {
 
 	Control string // address of the launcher's control port, told to the nodes
 	Debug   bool
+	Drills  bool // faults that can hurt data are allowed on kept data, too
 
 	Certs    string   // directory with the nodes' certificates, at the same path on every host; empty: no TLS
 	Insecure bool     // listen where others can connect, without certificates

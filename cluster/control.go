@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"math"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -13,8 +14,8 @@ import (
 )
 
 // Control is the port at which the launcher takes what only it can do: STATUS of the processes, DIE,
-// REVIVE, PAUSE and RESUME, from nodes for HTTP and from shells that connect later. The node meant is in
-// Value; a Size of 1 in REVIVE asks for an empty disk.
+// REVIVE, PAUSE, RESUME and CORRUPT, and FAULT, HEAL and FAULTS, from nodes for HTTP and from shells that connect
+// later. The node meant is in Value; a Size of 1 in REVIVE asks for an empty disk; package client has the JSON.
 type Control struct {
 	transport *transport.Transport
 	listener  net.Listener
@@ -75,13 +76,7 @@ func (c *Control) handle(m *message.Message, reply func(*message.Message)) {
 		reply(a)
 		return
 	}
-	id := message.NodeID(m.Value)
-	order := map[message.Op]func(ctx context.Context) error{
-		message.DIE:    func(ctx context.Context) error { return l.Kill(ctx, id) },
-		message.REVIVE: func(ctx context.Context) error { return l.Revive(ctx, id, m.Size == 1, func(string) {}) },
-		message.PAUSE:  func(ctx context.Context) error { return l.Pause(ctx, id) },
-		message.RESUME: func(ctx context.Context) error { return l.Resume(ctx, id) },
-	}[m.Op]
+	order := orders[m.Op]
 	if order == nil {
 		reply(m.Answer(message.Unsupported, "the launcher does not answer "+m.Op.String()))
 		return
@@ -107,12 +102,88 @@ func (c *Control) handle(m *message.Message, reply func(*message.Message)) {
 		defer func() { <-c.slots }()
 		ctx, cancel := context.WithTimeout(c.ctx, orderTime)
 		defer cancel()
-		if err := order(ctx); err != nil {
+		v, err := order(ctx, l, m)
+		if err != nil {
 			reply(m.Fail(err))
 			return
 		}
-		reply(m.Answer(message.Done, ""))
+		a := m.Answer(message.Done, "")
+		if v != nil {
+			a.Data = message.JSON(v)
+		}
+		reply(a)
 	})
+}
+
+// orders are what the port takes besides STATUS. What they return goes back as JSON, nil as no data.
+var orders = map[message.Op]func(ctx context.Context, l *Launcher, m *message.Message) (any, error){
+	message.DIE: func(ctx context.Context, l *Launcher, m *message.Message) (any, error) {
+		return nil, l.Kill(ctx, message.NodeID(m.Value))
+	},
+	message.REVIVE: func(ctx context.Context, l *Launcher, m *message.Message) (any, error) {
+		q, err := asked[client.ReturnRequest](m)
+		if err != nil {
+			return nil, err
+		}
+		if q.AfterMS != 0 {
+			after, err := milliseconds(q.AfterMS)
+			if err != nil {
+				return nil, err
+			}
+			return nil, l.Return(ctx, message.NodeID(m.Value), after)
+		}
+		return nil, l.Revive(ctx, message.NodeID(m.Value), m.Size == 1, func(string) {})
+	},
+	message.PAUSE: func(ctx context.Context, l *Launcher, m *message.Message) (any, error) {
+		return nil, l.Pause(ctx, message.NodeID(m.Value))
+	},
+	message.RESUME: func(ctx context.Context, l *Launcher, m *message.Message) (any, error) {
+		return nil, l.Resume(ctx, message.NodeID(m.Value))
+	},
+	message.FAULT: func(ctx context.Context, l *Launcher, m *message.Message) (any, error) {
+		q, err := asked[client.FaultRequest](m)
+		if err != nil {
+			return nil, err
+		}
+		lasts, err := milliseconds(q.ForMS)
+		if err != nil {
+			return nil, err
+		}
+		return l.Fault(ctx, q.Fault, lasts)
+	},
+	message.HEAL: func(ctx context.Context, l *Launcher, m *message.Message) (any, error) {
+		q, err := asked[client.FaultRequest](m)
+		if err != nil {
+			return nil, err
+		}
+		return l.Heal(ctx, q.Fault)
+	},
+	message.FAULTS: func(ctx context.Context, l *Launcher, m *message.Message) (any, error) { return l.Faults(ctx) },
+	message.CORRUPT: func(ctx context.Context, l *Launcher, m *message.Message) (any, error) {
+		q, err := asked[client.CorruptRequest](m)
+		if err != nil {
+			return nil, err
+		}
+		return l.Corrupt(ctx, message.NodeID(m.Value), q.Seed)
+	},
+}
+
+func milliseconds(n int64) (time.Duration, error) {
+	if n > math.MaxInt64/int64(time.Millisecond) || n < 0 {
+		return 0, message.Errorf(message.InvalidArgument, "a fault cannot last for %d ms; give a shorter time, or none", n)
+	}
+	return time.Duration(n) * time.Millisecond, nil
+}
+
+// asked reads what an order asks for in detail.
+func asked[T any](m *message.Message) (q T, err error) {
+	if len(m.Data) == 0 {
+		return q, nil
+	}
+	if err := strictJSON(m.Data, &q); err != nil {
+		return q, message.Errorf(message.InvalidArgument, "the data of %s is not what the launcher reads: %v", m.Op, err)
+	}
+	return q, nil
 }
 
 // Close ends the port and the orders that came through it.

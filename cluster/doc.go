@@ -6,8 +6,8 @@
 //	      └── AGENT b dmalloc warden ──────▶ warden of host b ─▶ node 4, …       of the host's nodes
 //
 // All lines are JSON over pipes: order.go has those between launcher and warden, proto.go those that a
-// node sees. A node is given its configuration and, again with each change, the addresses of all; it
-// says listening, ready, or failed.
+// node sees. A node is given its configuration and, again with each change, the addresses of all and its
+// faults; it says listening, ready, faulted, or failed.
 //
 //	dead ──Revive──▶ starting ──ready──▶ alive ──Pause──▶ paused ──Resume──▶ alive
 //	  ▲                 │                  │                 │
@@ -24,6 +24,15 @@
 //	L5  Signals reach only processes that this warden started and has not yet reaped.
 //	L6  The last living node is not killed by a command.
 //	L7  No node listens where other machines can connect, unless there are certificates or Insecure accepts it.
+//	L8  A fault is begun or healed when the command returns: the nodes that run have said so, or had two seconds
+//	    for it. A node that starts, or wakes, later is told before it does anything else.
+//	L9  Files of a cluster that is kept are not hurt on purpose, unless it was started so.
+//
+// Faults (fault.go) last in the launcher, not in the nodes: each gets, with the addresses of its peers, the view of
+// package fault that holds for it, after each change and when it starts. They end with heal, with their time, and with
+// the launcher; nodes that were killed or frozen for a time are brought back by it, too. What the launcher and shells say to nodes is no link between nodes and is never troubled. Where there
+// is a topology, a fault is of its links; what two nodes without one say to each other suffers on its way, as it would
+// on a real network. Bits are flipped in files (corrupt.go) by the warden of the host.
 //
 // Not covered: a launcher and its warden that are both killed with SIGKILL leave the temporary directory,
 // though no process.
@@ -33,6 +42,7 @@
 //	who             of        waits for                 ends with
 //	writer, reader  agent     the warden's pipes        the warden; fire waits
 //	killLater       Launcher  a queue of orders         the warden; Close waits
+//	expire          Launcher  the end of a fault        Close, which waits
 //	spawner         warden    orders to start           the warden, which waits
 //	await           warden    a node's process          the process; the warden waits
 //	feeder          warden    a node's input            the process; await waits

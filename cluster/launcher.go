@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"dmalloc/fault"
 	"dmalloc/message"
 )
 
@@ -23,6 +24,8 @@ type Launcher struct {
 
 	mu      sync.Mutex
 	kept    kept
+	faults  fault.Set
+	turn    uint64            // counts the changes of faults
 	nodes   []*member         // by id
 	agents  map[string]*agent // by host
 	homes   map[string]string // by host: where its nodes' directories are
@@ -84,6 +87,7 @@ func Start(ctx context.Context, cfg Config) (_ *Launcher, err error) {
 	if err := l.awaitAll(ctx, Ready, func(m *member) bool { return m.state == Alive }); err != nil {
 		return nil, err
 	}
+	l.tasks.Go(l.expire)
 	return l, l.form()
 }
 

@@ -86,6 +86,13 @@ func fakeNode() error {
 		if err := replaceFile("peers.json", line); err != nil {
 			return err
 		}
+		var p Peers
+		if err := json.Unmarshal(line, &p); err != nil {
+			return err
+		}
+		if !has("deaf") {
+			tell(Event{Event: Faulted, Turn: p.Turn})
+		}
 		if !ready && !has("slow") {
 			tell(Event{Event: Ready})
 		}

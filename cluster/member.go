@@ -21,6 +21,9 @@ const (
 	Dead     = "dead"
 )
 
+// reasonKilled is why a node is dead that a command has killed.
+const reasonKilled = "killed"
+
 // State is what the launcher knows of a node.
 type State struct {
 	ID          message.NodeID `json:"id"`
@@ -46,10 +49,12 @@ type member struct {
 	pid                int
 	address, http      string // where it listens; of a dead node where it did
 	since              time.Time
-	reason             string // why it is dead
-	failure            error  // what it reported before it ended
-	heard              bool   // this run has said where it listens
-	killing            bool   // somebody is killing it
+	reason             string    // why it is dead
+	failure            error     // what it reported before it ended
+	heard              bool      // this run has said where it listens
+	turn               uint64    // of the faults that this run has taken in
+	back               time.Time // when a dead or frozen one is to be revived or resumed; zero: never
+	killing            bool      // somebody is killing it
 	noticed            bool
 	awaited            int // how many wait for it, and will say what became of it
 }
@@ -58,11 +63,13 @@ type member struct {
 func (m *member) begin() {
 	m.run++
 	m.state, m.since, m.reason = Starting, time.Now(), ""
-	m.failure, m.heard, m.killing, m.noticed = nil, false, false, false
+	m.failure, m.heard, m.turn, m.killing, m.noticed = nil, false, 0, false, false
+	m.back = time.Time{}
 }
 
 func (m *member) die(reason string) {
 	m.state, m.pid, m.since, m.reason, m.killing = Dead, 0, time.Now(), reason, false
+	m.back = time.Time{}
 }
 
 // States lists the nodes by id.
@@ -118,7 +125,7 @@ func (l *Launcher) await(ctx context.Context, cond func() (bool, error)) error {
 func (l *Launcher) launch(ctx context.Context, m *member, listen, httpListen string, kept bool) error {
 	l.mu.Lock()
 	if m.killing {
-		m.die("killed")
+		m.die(reasonKilled)
 		l.wake()
 		l.mu.Unlock()
 		return message.Errorf(message.AlreadyDead, "node %s was killed before it could start", m.id)
@@ -189,6 +196,8 @@ func (l *Launcher) said(a *agent, m *member, line string) {
 		if m.state == Starting {
 			m.state, m.since = Alive, time.Now()
 		}
+	case Faulted:
+		m.turn = e.Turn
 	case Failed:
 		m.failure = e.Err()
 		l.killLater(a, m) // nobody may wait for a node that has failed and stays
@@ -224,7 +233,7 @@ func (l *Launcher) exited(m *member, r report) string {
 	case m.failure != nil:
 		reason = m.failure.Error()
 	case m.killing:
-		reason = "killed"
+		reason = reasonKilled
 	case r.Last != "":
 		reason += "; its last words: " + r.Last
 	}
@@ -261,7 +270,7 @@ func (l *Launcher) lost(a *agent) {
 	}
 }
 
-// sendPeers tells every node where all of them are.
+// sendPeers tells every node where all of them are, and what is wrong with it on purpose.
 func (l *Launcher) sendPeers() {
 	l.peersMu.Lock()
 	defer l.peersMu.Unlock()
@@ -278,9 +287,15 @@ func (l *Launcher) sendPeers() {
 			p.Down = append(p.Down, m.id)
 		}
 	}
-	line := string(message.JSON(p))
+	p.Turn = l.turn
+	healthy := string(message.JSON(p)) // the same for all but the nodes that a fault troubles
 	for _, m := range l.nodes {
 		if a := l.agents[m.host]; a != nil && m.state != Dead {
+			line := healthy
+			if v := l.faults.For(m.id, len(l.nodes)); !v.Healthy() {
+				p.Faults = &v
+				line = string(message.JSON(p))
+			}
 			letters = append(letters, letter{a, order{Do: doSend, Node: m.id, Run: m.run, Line: line}})
 		}
 	}

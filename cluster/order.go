@@ -1,6 +1,9 @@
 package cluster
 
-import "dmalloc/message"
+import (
+	"dmalloc/client"
+	"dmalloc/message"
+)
 
 // The launcher speaks with each warden in lines of JSON: orders on the warden's standard input, reports
 // on its standard output. Every order is answered by one report with its number; what happens by itself
@@ -8,12 +11,13 @@ import "dmalloc/message"
 
 // What an order asks.
 const (
-	doHome   = "home"   // use Dir, or a new temporary directory; answers Dir
-	doStart  = "start"  // start a node in Dir, give it Line; answers Pid
-	doSend   = "send"   // give a node a further Line, in the place of one that it has not read yet
-	doSignal = "signal" // send a node Signal: KILL, STOP or CONT
-	doAside  = "aside"  // move a node's Dir out of the way; answers the new name, empty if there was none
-	doStop   = "stop"   // end all nodes, remove what is temporary
+	doHome    = "home"    // use Dir, or a new temporary directory; answers Dir
+	doStart   = "start"   // start a node in Dir, give it Line; answers Pid
+	doSend    = "send"    // give a node a further Line, in the place of one that it has not read yet
+	doSignal  = "signal"  // send a node Signal: KILL, STOP or CONT
+	doCorrupt = "corrupt" // flip bits in the files in Dir by Seed; answers Flips
+	doAside   = "aside"   // move a node's Dir out of the way; answers the new name, empty if there was none
+	doStop    = "stop"    // end all nodes, remove what is temporary
 )
 
 type order struct {
@@ -28,6 +32,7 @@ type order struct {
 	Args   []string       `json:"args,omitempty"`   // start: after the program's name
 	Line   string         `json:"line,omitempty"`   // start, send: for the node's standard input
 	Signal string         `json:"signal,omitempty"` // signal
+	Seed   uint64         `json:"seed,omitempty"`   // corrupt
 }
 
 // What a report tells that nobody asked for.
@@ -48,11 +53,12 @@ type report struct {
 	Line    string         `json:"line,omitempty"`
 	Text    string         `json:"text,omitempty"`
 	Last    string         `json:"last,omitempty"`
+	Flips   []client.Flip  `json:"flips,omitempty"`
 	Code    string         `json:"code,omitempty"` // an order was refused: the word of a message.Code; Text says why
 }
 
 // wardenVersion changes with the meaning of orders and reports.
-const wardenVersion = 1
+const wardenVersion = 2
 
 func (r *report) err() error {
 	if r.Code == "" {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 
+	"dmalloc/fault"
 	"dmalloc/message"
 )
 
@@ -36,6 +37,7 @@ type NodeConfig struct {
 const (
 	Listening = "listening" // both ports are open: Address and HTTP
 	Ready     = "ready"     // the node has caught up with its companies
+	Faulted   = "faulted"   // it behaves as the faults of Turn say
 	Failed    = "failed"    // it cannot go on, and ends: Code and Message
 )
 
@@ -44,6 +46,7 @@ type Event struct {
 	Event   string `json:"event"`
 	Address string `json:"address,omitempty"`
 	HTTP    string `json:"http,omitempty"`
+	Turn    uint64 `json:"turn,omitempty"`
 	Code    string `json:"code,omitempty"` // the word of a message.Code
 	Message string `json:"message,omitempty"`
 }
@@ -57,11 +60,13 @@ func (e *Event) Err() error {
 	return &message.Error{Code: code, Text: e.Message}
 }
 
-// Peers is each further line on a node's standard input: where all nodes are now. A later one replaces
-// all earlier ones, and one that a slow node has not read in time is left out.
+// Peers is each further line on a node's standard input: where all nodes are now, and what is wrong with this
+// one on purpose. A later one replaces all earlier ones, and one that a slow node has not read in time is left out.
 type Peers struct {
-	Peers []message.Node   `json:"peers"`
-	Down  []message.NodeID `json:"down,omitempty"` // those that are dead: nothing is relayed through them
+	Peers  []message.Node   `json:"peers"`
+	Down   []message.NodeID `json:"down,omitempty"`   // those that are dead: nothing is relayed through them
+	Faults *fault.View      `json:"faults,omitempty"` // nil: nothing is wrong
+	Turn   uint64           `json:"turn,omitempty"`   // counts the changes of faults: Faulted answers it
 }
 
 // lines cuts a stream into lines of bounded length.

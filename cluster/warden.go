@@ -162,7 +162,7 @@ func (w *warden) read(in io.Reader, orders chan<- order) {
 // obey does an order and answers it.
 func (w *warden) obey(o order) {
 	table := map[string]func(order) (report, error){
-		doHome: w.openHome, doStart: w.start, doSend: w.send, doSignal: w.signal, doAside: w.aside, doStop: w.stop,
+		doHome: w.openHome, doStart: w.start, doSend: w.send, doSignal: w.signal, doAside: w.aside, doCorrupt: w.corrupt, doStop: w.stop,
 	}
 	var r report
 	err := error(message.Errorf(message.Unsupported, "the warden does not know the order %s", message.Quote(o.Do)))

@@ -10,17 +10,22 @@ import (
 
 // Link is what a node does to the frames that it sends to another. The zero value is a healthy link.
 type Link struct {
-	Cut   bool
-	Delay time.Duration
-	Drop  float64 // share lost, 0 to 1
+	Cut   bool          `json:"cut,omitempty"`
+	Delay time.Duration `json:"delay,omitempty"`
+	Drop  float64       `json:"drop,omitempty"` // share lost, 0 to 1
 }
 
-// View is what the faults are to one node.
+// View is what the faults are to one node. The launcher sends it to the node as JSON.
 type View struct {
-	Links    map[message.NodeID]Link // by the node at the other end; a healthy link is not there
-	DiskFull bool
-	DiskSlow time.Duration // added to each sync
-	Clock    time.Duration // added to what the clock says
+	Links    map[message.NodeID]Link `json:"links,omitempty"` // by the node at the other end; a healthy link is not there
+	DiskFull bool                    `json:"disk_full,omitempty"`
+	DiskSlow time.Duration           `json:"disk_slow,omitempty"` // added to each sync
+	Clock    time.Duration           `json:"clock,omitempty"`     // added to what the clock says
+}
+
+// Healthy says that nothing is wrong.
+func (v View) Healthy() bool {
+	return len(v.Links) == 0 && !v.DiskFull && v.DiskSlow == 0 && v.Clock == 0
 }
 
 // For adds up the faults for a node in a cluster with that many nodes (F2, F3).

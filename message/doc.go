@@ -95,6 +95,9 @@
 //
 // JOB and JOBRUN carry a JobRequest in data and, in value, how many milliseconds the asker waits.
 //
+// FAULT, HEAL, FAULTS and CORRUPT go to the launcher, as DIE, REVIVE, PAUSE and RESUME do, and carry JSON in data;
+// package client (fault.go) has its forms.
+//
 // # 7. Codes
 //
 // A Code is a number that never changes its meaning. One table gives its word and its HTTP status, another

@@ -68,6 +68,10 @@ const (
 	JOBRUN    // do it here
 	JOBADD    // directory: a module of jobs, described in Data
 	JOBDROP   // directory: the module named in Data is no more
+	FAULT     // launcher: begin the fault described in Data; the answer's Data has its id
+	HEAL      // launcher: end the faults that Data chooses, or all; the answer's Data lists them
+	FAULTS    // launcher: list the faults that last
+	CORRUPT   // launcher: flip bits in the kept files of node Value, which is down
 
 	GOROUTINES // the stacks of this node's goroutines, as text of at most MaxData bytes
 	METRICS    // what /metrics shows, as text of at most MaxData bytes
@@ -90,6 +94,7 @@ var opNames = [...]string{
 	REGCHANGE: "REGCHANGE", REGDONE: "REGDONE", GOSSIP: "GOSSIP",
 	JOB: "JOB", JOBRUN: "JOBRUN", JOBADD: "JOBADD", JOBDROP: "JOBDROP",
 	GOROUTINES: "GOROUTINES", METRICS: "METRICS", JOURNAL: "JOURNAL",
+	FAULT: "FAULT", HEAL: "HEAL", FAULTS: "FAULTS", CORRUPT: "CORRUPT",
 }
 
 func (o Op) String() string {

@@ -9,6 +9,12 @@
 // directory how many times it has started, and ends when the directory says that it has seen more.
 // N2  What is asked twice under one number is done once; the node may therefore answer Retry freely.
 //
+// Faults (faults.go): the launcher says what is wrong with this node on purpose, and SetFaults hands it on: links to
+// transport, the disk to one switch under the log and the registers, the clock to now. A clock that is wrong shifts
+// what others come to see: the clocks of the companies that this node leads, by which clients and freed addresses are
+// forgotten (one minute at most for each change, however large); when elections were; how soon an unfinished
+// transaction is settled. It does not shift what waits: timeouts, elections and the failure detector.
+//
 // Goroutines, all ended by Close, which waits for them:
 //
 //	who                 started by   waits for                  bound

@@ -35,6 +35,7 @@ func init() {
 		message.REGLIST: registers, message.REGDIGEST: registers,
 		message.JOB: runJob, message.JOBRUN: jobHere, message.GOSSIP: gossip,
 		message.DIE: toLauncher, message.REVIVE: toLauncher, message.PAUSE: toLauncher, message.RESUME: toLauncher,
+		message.FAULT: toLauncher, message.HEAL: toLauncher, message.FAULTS: toLauncher, message.CORRUPT: toLauncher,
 	}
 }
 
@@ -290,6 +291,9 @@ func toLauncher(n *Node, m *message.Message, reply func(*message.Message)) {
 		if err == nil {
 			err = a.Err()
 		}
-		return struct{}{}, err
+		if err != nil || len(a.Data) == 0 {
+			return struct{}{}, err
+		}
+		return json.RawMessage(a.Data), nil
 	})
 }

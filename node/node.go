@@ -17,6 +17,8 @@ import (
 	"dmalloc/client"
 	"dmalloc/company"
 	"dmalloc/election"
+	"dmalloc/fault"
+	"dmalloc/faultfs"
 	"dmalloc/job"
 	"dmalloc/member"
 	"dmalloc/message"
@@ -40,6 +42,7 @@ type Config struct {
 	Join        bool   // the disk was lost: take up the replicas that the directory gives this incarnation
 	Control     string // where the launcher listens; empty if there is none
 	Peers       []message.Node
+	Faults      fault.View // what is wrong on purpose from the start
 	Log         *slog.Logger
 	Journal     func() []byte // the last lines of Log, for JOURNAL; nil if nobody keeps them
 	Debug       bool          // profiles over HTTP
@@ -77,6 +80,9 @@ type Node struct {
 
 	seatMu sync.Mutex // one change of what this node owns at a time
 
+	disk  faultfs.Switch // under the log and the registers
+	clock atomic.Int64   // nanoseconds that this node's clock is wrong by
+
 	open   atomic.Bool // the owners are there: requests can be answered
 	moving atomic.Bool // a task moves registers
 
@@ -113,6 +119,7 @@ func Start(cfg Config) (_ *Node, err error) {
 		return nil, err
 	}
 	n.SetPeers(cfg.Peers, nil)
+	n.SetFaults(cfg.Faults)
 	n.control = client.NewControl(cfg.Control, client.Options{Certs: cfg.Certs})
 	if err := n.openMembers(initial); err != nil {
 		return nil, err
@@ -175,7 +182,7 @@ func (n *Node) openOwners(initial *message.Directory) (err error) {
 		Node: n.cfg.ID, Incarnation: n.cfg.Incarnation, Settings: n.cfg.Settings, Dir: n.cfg.Dir,
 		Carrier: n.transport, Inbox: &n.inbox, Observer: observer{n}, Led: n.led,
 		Entry: func(wait, commit time.Duration) { n.stats.queue.add(wait); n.stats.commit.add(commit) },
-		Index: n.stats.readIndex.add,
+		Index: n.stats.readIndex.add, Disk: &n.disk, Failed: n.fail, Now: n.now,
 	})
 	if err != nil {
 		return err

@@ -1,8 +1,6 @@
 package node
 
 import (
-	"time"
-
 	"dmalloc/company"
 	"dmalloc/message"
 	"dmalloc/owner"
@@ -75,7 +73,7 @@ func (n *Node) learn(d *message.Directory) {
 func (n *Node) led(id message.CompanyID, term uint64, leader message.NodeID) {
 	n.electMu.Lock()
 	defer n.electMu.Unlock()
-	n.election.Observe(id, term, leader, time.Now().UnixMilli())
+	n.election.Observe(id, term, leader, n.now().UnixMilli())
 }
 
 // source shows an owner's company to the page table.

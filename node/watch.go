@@ -192,7 +192,7 @@ func (n *Node) settle(r *owner.Replica, seen map[company.PendingKey]time.Time) m
 	if len(all) == 0 {
 		return nil
 	}
-	now := time.Now()
+	now := n.now()
 	next := map[company.PendingKey]time.Time{}
 	ctx, cancel := context.WithTimeout(n.ctx, settleTime)
 	defer cancel()

@@ -41,6 +41,9 @@ type Config struct {
 	Index func(took time.Duration)
 	Files vfs.FS       // where Dir is; nil means the machine's files. Other files are not checked before they are opened
 	Disk  faultfs.Disk // what is wrong with the disk on purpose; nil: nothing
+	// Now is the node's clock: it says how long a leader's entries are apart, which moves the company's clock.
+	// nil: time.Now.
+	Now func() time.Time
 	// Failed hears once, and must not wait, that the disk failed: the process has to end. Without it Dragonboat panics.
 	Failed func(error)
 }
@@ -73,6 +76,9 @@ const (
 // Open checks the kept files and opens them. A *tanlog.DamageError means that they were altered, a
 // *message.Error of class Unavailable that the disk does not take what is written.
 func Open(cfg Config) (*Host, error) {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
 	dir := filepath.Join(cfg.Dir, "raft")
 	disk := newSentinel(cfg)
 	if err := disk.prepare(dir); err != nil {

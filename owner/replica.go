@@ -125,7 +125,7 @@ func (r *Replica) propose(batch []request) {
 		return
 	}
 	begin := time.Now()
-	b := message.Batch{Origin: r.host.origin, Number: r.number.Add(1), Term: l.term, Node: r.host.cfg.Node, Elapsed: r.elapsed(begin)}
+	b := message.Batch{Origin: r.host.origin, Number: r.number.Add(1), Term: l.term, Node: r.host.cfg.Node, Elapsed: r.elapsed(r.host.cfg.Now())}
 	entry, err := encode(&b, batch)
 	if err != nil { // a message that came in decoded cannot fail to encode
 		for _, q := range batch {
@@ -175,14 +175,17 @@ func (r *Replica) propose(batch []request) {
 	}
 }
 
+// elapsed is how many milliseconds the company's clock goes on by. A node's clock that was set back does not move
+// it, and counts from where it is then.
 func (r *Replica) elapsed(now time.Time) uint64 {
 	r.elapsedMu.Lock()
 	defer r.elapsedMu.Unlock()
 	var ms uint64
 	if !r.lastBatch.IsZero() {
-		ms = uint64(min(now.Sub(r.lastBatch).Milliseconds(), 60_000))
+		ms = uint64(max(0, min(now.Sub(r.lastBatch).Milliseconds(), 60_000)))
 	}
-	if ms > 0 || r.lastBatch.IsZero() { // so that many batches within a millisecond still add up
+	// Kept while it is 0, so that many batches within a millisecond still add up.
+	if ms > 0 || r.lastBatch.IsZero() || now.Before(r.lastBatch) {
 		r.lastBatch = now
 	}
 	return ms
@@ -289,7 +292,7 @@ func (r *Replica) setLeader(node message.NodeID, term uint64, mine bool) {
 	close(r.lead.Swap(l).over) // each value is swapped out, and so closed, once
 	if mine {
 		r.elapsedMu.Lock()
-		r.lastBatch = time.Now()
+		r.lastBatch = r.host.cfg.Now()
 		r.elapsedMu.Unlock()
 		m := message.New(message.TERM)
 		m.Term, m.Final, m.Company = term, node, r.ID

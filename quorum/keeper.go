@@ -32,6 +32,7 @@ type Config struct {
 	Refresh   func(ctx context.Context) // asks the directory, and then calls Learn; may be nil
 	Log       *slog.Logger
 	Synced    func(took time.Duration) // of each fsync; may be nil
+	Disk      disk.Disk                // asked before the files are changed; nil: always well
 }
 
 // Keeper is a node's part of the registers. All its methods may be called at once.
@@ -71,7 +72,7 @@ func Open(cfg Config) (*Keeper, error) {
 	k.ctx, k.cancel = context.WithCancel(context.Background())
 	var err error
 	k.store, err = disk.Open(cfg.Dir, disk.Identity{Cluster: cfg.Cluster, Node: cfg.Self.Node, Incarnation: cfg.Self.Incarnation}, disk.Options{
-		Shards: ring.Shards, Shard: ring.Shard, Known: cfg.Known, Log: cfg.Log,
+		Shards: ring.Shards, Shard: ring.Shard, Known: cfg.Known, Log: cfg.Log, Disk: cfg.Disk,
 		Synced: func(d time.Duration, _ int) {
 			if cfg.Synced != nil {
 				cfg.Synced(d)

@@ -2,6 +2,7 @@ package repl
 
 import (
 	"context"
+	"time"
 
 	"dmalloc/client"
 	"dmalloc/health"
@@ -52,13 +53,21 @@ type Heap interface {
 	SetNotice(func(string))      // called with what a command waits for, from any goroutine; nil ends it
 }
 
-// Control acts on the processes of nodes. The launcher has it.
+// Control acts on the processes of nodes, their links, disks and clocks. The launcher has it.
 type Control interface {
 	Kill(ctx context.Context, id message.NodeID) error
 	// Revive returns when the node has caught up. progress is called with words for a person.
 	Revive(ctx context.Context, id message.NodeID, wipe bool, progress func(string)) error
 	Pause(ctx context.Context, id message.NodeID) error
 	Resume(ctx context.Context, id message.NodeID) error
+	// Return has a node that was killed or frozen revived or resumed after a time, unless somebody does it before.
+	Return(ctx context.Context, id message.NodeID, after time.Duration) error
+	// Fault begins a fault, described as the shell's commands do, which ends by itself after lasts if that is not 0.
+	Fault(ctx context.Context, words string, lasts time.Duration) (client.Fault, error)
+	Heal(ctx context.Context, words string) (ended []client.Fault, err error) // a number or a kind; empty: all
+	Faults(ctx context.Context) ([]client.Fault, error)
+	// Corrupt flips bits in the kept files of a node that is down; with seed 0 one is drawn.
+	Corrupt(ctx context.Context, id message.NodeID, seed uint64) (client.Damage, error)
 }
 
 // Grapher draws "allocations", "cluster" or "elections" as DOT.

@@ -80,7 +80,7 @@ func (l *live) ask(ctx context.Context, token string) (names []string, err error
 		}
 		list, err := l.heap.Jobs(ctx)
 		return append(names, named(list, func(j message.Job) string { return j.Name })...), err
-	case "ID", "NODE", "COMPANY":
+	case "ID", "NODE", "A", "B", "COMPANY":
 		d, err := l.heap.Directory(ctx)
 		switch {
 		case err != nil || d == nil:

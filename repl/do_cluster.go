@@ -18,7 +18,11 @@ func noControl(what string) error {
 }
 
 func (s *Shell) kill(c *call) (result, error) {
-	id, err := parseID(c.args[0].text)
+	words, lasts, err := c.lasting()
+	if err != nil {
+		return result{}, err
+	}
+	id, err := parseID(words[0])
 	if err != nil {
 		return result{}, err
 	}
@@ -35,7 +39,20 @@ func (s *Shell) kill(c *call) (result, error) {
 	if err := s.opt.Control.Kill(ctx, id); err != nil {
 		return result{}, err
 	}
-	return onNode(id, "killed"), nil
+	return s.returning(ctx, id, "killed", lasts)
+}
+
+// returning has a node that was killed or frozen come back after a time, if there is one.
+func (s *Shell) returning(ctx context.Context, id message.NodeID, what string, after time.Duration) (result, error) {
+	if after == 0 {
+		return onNode(id, what), nil
+	}
+	if err := s.opt.Control.Return(ctx, id, after); err != nil {
+		return result{}, fmt.Errorf("node %s is %s, but nobody will bring it back: %w", id, what, err)
+	}
+	r := onNode(id, fmt.Sprintf("%s, for %v", what, after))
+	r.fields = append(r.fields, field{"left_ms", after.Milliseconds()})
+	return r, nil
 }
 
 // loses says what the death of a node costs, "" if no company would lose its majority. It looks only where
@@ -106,7 +123,11 @@ func (s *Shell) resume(c *call) (result, error) {
 }
 
 func (s *Shell) signal(c *call, what, then string, do func(Control, context.Context, message.NodeID) error) (result, error) {
-	id, err := parseID(c.args[0].text)
+	words, lasts, err := c.lasting()
+	if err != nil {
+		return result{}, err
+	}
+	id, err := parseID(words[0])
 	if err != nil {
 		return result{}, err
 	}
@@ -116,7 +137,7 @@ func (s *Shell) signal(c *call, what, then string, do func(Control, context.Cont
 	if err := do(s.opt.Control, c.ctx, id); err != nil {
 		return result{}, err
 	}
-	return onNode(id, then), nil
+	return s.returning(c.ctx, id, then, lasts)
 }
 
 func (s *Shell) nodes(c *call) (result, error) {

@@ -27,6 +27,7 @@ type fake struct {
 	largest int  // bytes in one call of ReadAt or WriteAt
 	failAt  int  // the call of ReadAt or WriteAt that fails; 0: none
 	calls   int
+	faults  []client.Fault
 
 	registers map[uint64][]byte // node 2 stores none
 	stamp     uint64            // of the last write of a register
@@ -340,6 +341,38 @@ func (f *fake) Pause(ctx context.Context, id message.NodeID) error {
 
 func (f *fake) Resume(ctx context.Context, id message.NodeID) error {
 	return f.turn(id, "alive", message.AlreadyAlive, "alive")
+}
+
+func (f *fake) Return(_ context.Context, id message.NodeID, after time.Duration) error {
+	f.faults = append(f.faults, client.Fault{Kind: "kill", Fault: "return " + id.String(), LeftMS: after.Milliseconds()})
+	return nil
+}
+
+// The fake's faults are words: what they mean is not the shell's to know.
+func (f *fake) Fault(_ context.Context, words string, lasts time.Duration) (client.Fault, error) {
+	if strings.Contains(words, "9") {
+		return client.Fault{}, message.Errorf(message.NoSuchNode, "there is no node 9")
+	}
+	f.faults = append(f.faults, client.Fault{ID: uint64(len(f.faults) + 1), Kind: "a kind", Fault: words, LeftMS: lasts.Milliseconds()})
+	return f.faults[len(f.faults)-1], nil
+}
+
+func (f *fake) Heal(_ context.Context, words string) ([]client.Fault, error) {
+	if words != "" {
+		return nil, message.Errorf(message.InvalidArgument, "the fake heals all or nothing, not %s", words)
+	}
+	ended := f.faults
+	f.faults = nil
+	return ended, nil
+}
+
+func (f *fake) Faults(context.Context) ([]client.Fault, error) { return f.faults, nil }
+
+func (f *fake) Corrupt(_ context.Context, id message.NodeID, seed uint64) (client.Damage, error) {
+	if id != 1 {
+		return client.Damage{}, message.Errorf(message.AlreadyAlive, "node %s is alive", id)
+	}
+	return client.Damage{Seed: max(seed, 5), Flips: []client.Flip{{File: "raft/a.log", Offset: 7, Bit: 3}}}, nil
 }
 
 func draw(_ context.Context, what string) (string, error) {

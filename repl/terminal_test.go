@@ -181,7 +181,7 @@ func TestInteractive(t *testing.T) {
 	p.sees("directory")
 	p.sees(promptShown)
 	p.types("kill ")
-	p.sees(`\x1b\[90mID \[--yes\]\x1b\[0m\x1b\[10D`)
+	p.sees(`\x1b\[90mID \[--for DURATION\] \[--yes\]\x1b\[0m\x1b\[27D`)
 	p.types("\x15who 0x500000001\t\r")
 	p.sees(`0x500000001000  0x500000001000  16`)
 	p.sees(promptShown)

@@ -138,7 +138,7 @@ func TestCompletion(t *testing.T) {
 	f.modules = []message.Job{{Name: "words"}}
 	c := &completer{live: newLive(t.Context(), f)}
 	for line, want := range map[string]string{
-		"":                   "h |t |m |f |w |r |d |cas |add |who |reg |job |kill |revive |pause |resume |nodes |status |companies |leaders |lead |graph |sql |log |trace |sysdump |stats |set |history |sleep |echo |exit ",
+		"":                   "h |t |m |f |w |r |d |cas |add |who |reg |job |kill |revive |pause |resume |nodes |status |companies |leaders |lead |graph |sql |log |trace |sysdump |stats |partition |slow |drop |disk |clock |corrupt |faults |heal |set |history |sleep |echo |exit ",
 		"re":                 "g |vive |sume ",
 		"f 0x5":              "00000001000 ",
 		"r ":                 "0x500000001000 ",
@@ -147,7 +147,7 @@ func TestCompletion(t *testing.T) {
 		`w _ "a`:             ` name" `,
 		"w _ 5 he":           "",
 		"kill ":              "0 |1 |2 ",
-		"kill 1 --":          "yes ",
+		"kill 1 --":          "for |yes ",
 		"revive --w":         "ipe ",
 		"lead 1 ":            "0 |1 |2 ",
 		"log ":               "0 |1 |2 ",
@@ -171,6 +171,11 @@ func TestCompletion(t *testing.T) {
 		"reg spread ":        "0 |1 |2 ",
 		"reg spread 0 2 ":    "0 |1 |2 ",
 		"reg x ":             "",
+		"slow 0 ":            "0 |1 |2 ",
+		"disk f":             "ull ",
+		"disk full ":         "0 |1 |2 ",
+		"drop 0 1 5% --":     "for ",
+		"heal disk ":         "full |slow ",
 		"job ":               "sum |count |grep |sha256 |words |add |rm |ls ",
 		"job add ":           "words ",
 		"job add x hel":      "lo.txt ",
@@ -199,7 +204,7 @@ func TestCompletion(t *testing.T) {
 
 func TestHints(t *testing.T) {
 	for line, want := range map[string]string{
-		"": "", "w": "", "w ": "ADDRESS SIZE DATA | ADDRESS FILE [SIZE]", "w _ ": "SIZE DATA | FILE [SIZE]", "w _ f ": "[SIZE]", "w _ 5 ": "", "kill ": "ID [--yes]", "kill 1 ": "[--yes]",
+		"": "", "w": "", "w ": "ADDRESS SIZE DATA | ADDRESS FILE [SIZE]", "w _ ": "SIZE DATA | FILE [SIZE]", "w _ f ": "[SIZE]", "w _ 5 ": "", "kill ": "ID [--for DURATION] [--yes]", "kill 1 ": "[--for DURATION] [--yes]", "kill 1 --for ": "DURATION",
 		"sql ": "QUERY", "sql x ": "", "nodes ": "", "t company ": "COMPANY [COUNT]", "t 5 ": "[COUNT]",
 		"reg ":   "r REGISTER [FILE] | w REGISTER TEXT | load REGISTER FILE | ls [NODE] | at NODE REGISTER | who REGISTER | members | spread NODE...",
 		"reg r ": "REGISTER [FILE]", "reg w 7 ": "TEXT", "reg w 7 x ": "", "reg members ": "", "reg spread ": "NODE...", "reg spread 0 1 ": "[NODE...]", "reg x ": "",
@@ -211,7 +216,7 @@ func TestHints(t *testing.T) {
 		}
 	}
 	h := &hinter{width: func() int { return 40 }, prompt: func() string { return "dmalloc \x1b[32mn0\x1b[0m> " }, shown: func() bool { return true }}
-	if got := string(h.Paint([]rune("kill "), 5)); got != fmt.Sprintf("kill %sID [--yes]%s\x1b[10D", grey, reset) {
+	if got := string(h.Paint([]rune("lead "), 5)); got != fmt.Sprintf("lead %sCOMPANY NODE%s\x1b[12D", grey, reset) {
 		t.Errorf("%q", got)
 	}
 	if got := string(h.Paint([]rune("w "), 2)); got != "w " {

@@ -67,6 +67,18 @@ var values = map[string]string{
 	"NAME":     "output, timeout, color, errors or yes",
 	"VALUE":    "table|json|csv, a duration such as 5s, auto|on|off, go-on|stop, on|off",
 	"--yes":    "do not ask",
+	"--for":    "ends the fault by itself after the DURATION behind it",
+	"--seed":   "makes the same choice as before, with the NUMBER behind it",
+	"GROUPS":   "nodes by commas, groups by |, as in 0,1|2,3,4; or one direction, as in 0,1>2",
+	"A":        "a node's number, as `nodes` shows it",
+	"B":        "another node's number",
+	"DURATION": "a number with its unit: 50ms, 1.5s",
+	"PERCENT":  "a share of frames, above 0% and up to 100%",
+	"OFFSET":   "a number with a sign and its unit: +2s, -500ms",
+	"NUMBER":   "a whole number from 1",
+	"FAULT":    "the number of a fault, as `faults` shows it, or partition, slow, drop, disk, clock; all if nothing is said",
+	"disk":     "both, or only disks that are full or slow",
+	diskKinds:  "only disks that are full, or only those that are slow",
 	"--wipe":   "throw the node's files away first; it copies everything from the other owners",
 	"on|off":   "on or off",
 	"net":      "all allocations",
@@ -75,12 +87,15 @@ var values = map[string]string{
 	graphKinds: "what to draw; allocations if nothing is said",
 }
 
+// diskKinds are the faults of disks.
+const diskKinds = "full|slow"
+
 // graphKinds are the pictures that a Grapher draws.
 const graphKinds = "allocations|cluster|elections"
 
 // verbs lists every command in the order of the help. It is a function, because help walks the table that holds it.
 func verbs() []verb {
-	return slices.Concat(heapVerbs(), registerVerbs(), clusterVerbs(), shellVerbs())
+	return slices.Concat(heapVerbs(), registerVerbs(), clusterVerbs(), faultVerbs(), shellVerbs())
 }
 
 func heapVerbs() []verb {
@@ -161,17 +176,17 @@ func registerVerbs() []verb {
 
 func clusterVerbs() []verb {
 	return []verb{
-		{name: "kill", forms: []string{"ID [--yes]"}, run: (*Shell).kill, long: true,
+		{name: "kill", forms: []string{"ID [--for DURATION] [--yes]"}, run: (*Shell).kill, long: true,
 			does:     "kills the node's process with SIGKILL",
-			more:     "An interactive shell asks first if a company would lose its majority; --yes does not ask.",
-			examples: []string{"kill 2", "kill 2 --yes"}},
+			more:     "An interactive shell asks first if a company would lose its majority; --yes does not ask. After --for the launcher revives it.",
+			examples: []string{"kill 2", "kill 2 --yes", "kill 2 --for 5s"}},
 		{name: "revive", forms: []string{"ID [--wipe] [--yes]"}, run: (*Shell).revive, long: true,
 			does:     "starts the node's process again; ready when it has caught up",
 			more:     "--wipe throws away what the node keeps on its disk first; an interactive shell asks before that.",
 			examples: []string{"revive 2", "revive 2 --wipe --yes"}},
-		{name: "pause", forms: []string{"ID"}, run: (*Shell).pause,
+		{name: "pause", forms: []string{"ID [--for DURATION]"}, run: (*Shell).pause,
 			does:     "freezes the node's process (SIGSTOP)",
-			examples: []string{"pause 1"}},
+			examples: []string{"pause 1", "pause 1 --for 5s"}},
 		{name: "resume", forms: []string{"ID"}, run: (*Shell).resume,
 			does:     "continues a frozen process (SIGCONT)",
 			examples: []string{"resume 1"}},

@@ -15,28 +15,45 @@ type ordered struct {
 	MS   int64          `json:"ms"` // how long it took
 }
 
-// order has the launcher do something to the process of the node in the path.
-func (c *call) order(what func(Control, context.Context, message.NodeID) error) error {
+// node is the node in the path.
+func (c *call) node() (message.NodeID, error) {
 	n, err := strconv.ParseUint(c.vars[0], 10, 32)
 	if err != nil {
-		return message.Errorf(message.InvalidArgument, "%s is not a node; GET /v1/nodes lists their ids", message.Quote(c.vars[0]))
+		return 0, message.Errorf(message.InvalidArgument, "%s is not a node; GET /v1/nodes lists their ids", message.Quote(c.vars[0]))
 	}
 	if n >= message.MaxNodes {
-		return message.Errorf(message.NoSuchNode, "there is no node %d; GET /v1/nodes lists their ids", n)
+		return 0, message.Errorf(message.NoSuchNode, "there is no node %d; GET /v1/nodes lists their ids", n)
+	}
+	return message.NodeID(n), nil
+}
+
+// launched refuses what only a launcher can do where there is none.
+func (c *call) launched() error {
+	if c.s.cfg.Control == nil {
+		return message.Errorf(message.Unsupported, "this node knows nobody who could do that to a process: the cluster was not started by a launcher")
+	}
+	return nil
+}
+
+// order has the launcher do something to the process of the node in the path.
+func (c *call) order(what func(Control, context.Context, message.NodeID) error) error {
+	n, err := c.node()
+	if err != nil {
+		return err
 	}
 	if _, err := c.object(); err != nil {
 		return err
 	}
-	if c.s.cfg.Control == nil {
-		return message.Errorf(message.Unsupported, "this node knows nobody who could do that to a process: the cluster was not started by a launcher")
+	if err := c.launched(); err != nil {
+		return err
 	}
 	ctx, cancel := c.context()
 	defer cancel()
 	begin := time.Now()
-	if err := what(c.s.cfg.Control, ctx, message.NodeID(n)); err != nil {
+	if err := what(c.s.cfg.Control, ctx, n); err != nil {
 		return err
 	}
-	return c.json(http.StatusOK, ordered{message.NodeID(n), time.Since(begin).Milliseconds()})
+	return c.json(http.StatusOK, ordered{n, time.Since(begin).Milliseconds()})
 }
 
 func (c *call) kill() error   { return c.order(Control.Kill) }

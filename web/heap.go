@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"time"
 
 	"dmalloc/client"
 	"dmalloc/health"
@@ -46,11 +47,17 @@ type Heap interface {
 	Idempotent(id message.ClientID) Heap
 }
 
-// Control ends and starts the processes of nodes. Whoever started them serves it.
+// Control ends and starts the processes of nodes, and breaks and heals their links, disks and clocks. Whoever started them serves it.
 type Control interface {
 	Kill(ctx context.Context, id message.NodeID) error
 	// Revive returns when the node has caught up. wipe takes its disk from it; HTTP never asks for that.
 	Revive(ctx context.Context, id message.NodeID, wipe bool, progress func(string)) error
 	Pause(ctx context.Context, id message.NodeID) error
 	Resume(ctx context.Context, id message.NodeID) error
+	// Fault begins a fault, described as the shell's commands do, which ends by itself after lasts if that is not 0.
+	Fault(ctx context.Context, words string, lasts time.Duration) (client.Fault, error)
+	Heal(ctx context.Context, words string) (ended []client.Fault, err error) // a number or a kind; empty: all
+	Faults(ctx context.Context) ([]client.Fault, error)
+	// Corrupt flips bits in the kept files of a node that is down; with seed 0 one is drawn.
+	Corrupt(ctx context.Context, id message.NodeID, seed uint64) (client.Damage, error)
 }

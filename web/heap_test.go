@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"slices"
 	"sync"
+	"time"
 
 	"dmalloc/client"
 	"dmalloc/health"
@@ -227,7 +228,39 @@ func (h keyedHeap) Malloc(ctx context.Context, size uint64) (message.Allocation,
 }
 
 // fakeControl knows three nodes, of which node 1 is dead.
-type fakeControl struct{ wiped bool }
+type fakeControl struct {
+	wiped  bool
+	faults []client.Fault
+}
+
+func (c *fakeControl) Fault(_ context.Context, words string, lasts time.Duration) (client.Fault, error) {
+	if words == "burn 1" {
+		return client.Fault{}, message.Errorf(message.InvalidArgument, "burn is no fault")
+	}
+	c.faults = append(c.faults, client.Fault{ID: uint64(len(c.faults) + 1), Kind: "slow", Fault: words, LeftMS: lasts.Milliseconds()})
+	return c.faults[len(c.faults)-1], nil
+}
+
+func (c *fakeControl) Heal(_ context.Context, words string) (ended []client.Fault, err error) {
+	if words == "1" && len(c.faults) > 0 {
+		ended, c.faults = c.faults[:1], c.faults[1:]
+		return ended, nil
+	}
+	if words != "" {
+		return nil, message.Errorf(message.InvalidArgument, "there is no fault %s", words)
+	}
+	ended, c.faults = c.faults, nil
+	return ended, nil
+}
+
+func (c *fakeControl) Faults(context.Context) ([]client.Fault, error) { return c.faults, nil }
+
+func (c *fakeControl) Corrupt(_ context.Context, id message.NodeID, seed uint64) (client.Damage, error) {
+	if id != 1 {
+		return client.Damage{}, message.Errorf(message.AlreadyAlive, "node %v is alive", id)
+	}
+	return client.Damage{Seed: max(seed, 5), Flips: []client.Flip{{File: "raft/a.log", Offset: 7, Bit: 3}}}, nil
+}
 
 func (c *fakeControl) Kill(_ context.Context, id message.NodeID) error {
 	switch {

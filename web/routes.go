@@ -40,6 +40,7 @@ var (
 	memoryCodes   = []message.Code{message.NotAllocated, message.OutOfBounds}
 	registerCodes = []message.Code{message.NotWritten}
 	jobCodes      = []message.Code{message.NoSuchJob}
+	faultCodes    = []message.Code{message.Unsupported}
 	nodeCodes     = []message.Code{message.NoSuchNode, message.AlreadyDead, message.AlreadyAlive, message.Unsupported}
 )
 
@@ -107,6 +108,18 @@ func routes() []route {
 			status: http.StatusOK, answer: ordered{}, codes: nodeCodes, handle: (*call).pause},
 		{method: "POST", path: "/v1/nodes/{id}/resume", name: "resume", about: "continue the node's process with SIGCONT",
 			status: http.StatusOK, answer: ordered{}, codes: nodeCodes, handle: (*call).resume},
+		{method: "POST", path: "/v1/nodes/{id}/corrupt", name: "corrupt", about: "flip bits in the kept files of a node that is dead",
+			body:   []field{{"seed", count, may, "the same seed does the same to the same files; drawn if not given"}},
+			status: http.StatusOK, answer: damaged{}, codes: nodeCodes, handle: (*call).corrupt},
+		{method: "GET", path: "/v1/faults", name: "listFaults", about: "the faults that last",
+			status: http.StatusOK, answer: faultList{}, codes: faultCodes, handle: (*call).faults},
+		{method: "POST", path: "/v1/faults", name: "beginFault", about: "begin a fault, and wait until the nodes have taken it in",
+			body:   []field{{"fault", text, must, "such as slow 0 1 50ms, partition 0,1|2,3 or disk full 2; `h` in the shell lists them"}, {"for", text, may, "when it ends by itself, such as 5s"}},
+			status: http.StatusCreated, answer: client.Fault{}, codes: append(faultCodes, message.NoSuchNode), handle: (*call).beginFault},
+		{method: "DELETE", path: "/v1/faults", name: "healAll", about: "end all faults",
+			status: http.StatusOK, answer: healedList{}, codes: faultCodes, handle: (*call).heal},
+		{method: "DELETE", path: "/v1/faults/{id}", name: "heal", about: "end one fault",
+			status: http.StatusOK, answer: healedList{}, codes: faultCodes, handle: (*call).heal},
 		{method: "GET", path: "/v1/companies", name: "listCompanies", about: "every company: window, owners, leader, term, use",
 			status: http.StatusOK, answer: companyList{}, handle: (*call).companies},
 		{method: "GET", path: "/v1/leaders", name: "listLeaders", about: "elections so far: who led which company when",

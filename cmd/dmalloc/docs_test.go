@@ -83,15 +83,18 @@ func TestReadme(t *testing.T) {
 // Every example that h shows works as it stands, given a heap of one page at the first address, the files
 // that it names, and nodes in the state that it expects.
 func TestHelpExamples(t *testing.T) {
-	before := map[string]string{"revive 2": "kill 2", "revive 2 --wipe --yes": "kill 2", "resume 1": "pause 1"}
-	after := map[string]string{"kill 2": "revive 2", "kill 2 --yes": "revive 2", "pause 1": "resume 1", "set output json": "set output json"}
+	before := map[string]string{"revive 2": "kill 2", "revive 2 --wipe --yes": "kill 2", "resume 1": "pause 1",
+		"disk full 2": "kill 2", "corrupt 2": "kill 2", "corrupt 2 --seed 7": "kill 2"}
+	after := map[string]string{"kill 2": "revive 2", "kill 2 --yes": "revive 2", "pause 1": "resume 1", "set output json": "set output json",
+		"disk full 2": "heal; revive 2", "corrupt 2": "revive 2 --wipe --yes", "corrupt 2 --seed 7": "revive 2 --wipe --yes",
+		"kill 2 --for 5s": "revive 2", "pause 1 --for 5s": "resume 1", "partition 0,1|2": "heal", "partition 0>1": "heal", "partition 0|1|2 --for 5s": "heal"}
 	lines := []string{"m 12k"}
 	var last []string
 	count := 1
 	for _, example := range repl.Examples() {
 		switch {
-		case example == "exit" || example == "quit" || strings.HasPrefix(example, "echo") || strings.HasPrefix(example, "set output"):
-			continue // they end the session, or print no answer
+		case example == "exit" || example == "quit" || strings.HasPrefix(example, "echo") || strings.HasPrefix(example, "set output") || example == "heal 3":
+			continue // they end the session, print no answer, or need the number of a fault that lasts
 		case strings.HasPrefix(example, "f "):
 			last = append(last, "m 100", example)
 			count += 2
@@ -107,8 +110,9 @@ func TestHelpExamples(t *testing.T) {
 		lines = append(lines, example)
 		count++
 		if a := after[example]; a != "" {
-			lines = append(lines, a)
-			count++
+			then := repl.Split(a)
+			lines = append(lines, then...)
+			count += len(then)
 		}
 	}
 	out, errs := session(t, "3", append(lines, last...))

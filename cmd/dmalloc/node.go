@@ -18,6 +18,7 @@ import (
 
 	"dmalloc/certs"
 	"dmalloc/cluster"
+	"dmalloc/fault"
 	"dmalloc/message"
 	"dmalloc/node"
 	"dmalloc/web"
@@ -112,13 +113,15 @@ func runNode(ctx context.Context, cfg cluster.NodeConfig, in *bufio.Reader, out 
 	kept := &journal{}
 	n, err := node.Start(node.Config{
 		ID: cfg.ID, Settings: cfg.Settings, Hosts: cfg.Hosts, Dir: cfg.Dir, Listener: messages, HTTP: pages, Incarnation: cfg.Incarnation,
-		Join: cfg.Join, Control: cfg.Control, Peers: peers.Peers, Version: version(), Debug: cfg.Debug, Certs: own.Certs, Tokens: cfg.Tokens,
+		Join: cfg.Join, Control: cfg.Control, Peers: peers.Peers, Faults: wrong(peers), Version: version(), Debug: cfg.Debug, Certs: own.Certs, Tokens: cfg.Tokens,
 		Journal: kept.Last, Log: slog.New(slog.NewTextHandler(io.MultiWriter(os.Stderr, kept), &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil {
 		return fail(err)
 	}
 	defer n.Close()
+	took := func(p cluster.Peers) { tell(cluster.Event{Event: cluster.Faulted, Turn: p.Turn}) }
+	took(peers)
 	ended := make(chan error, 1)
 	go func() { // ends with standard input, which ends with the process or its launcher
 		for {
@@ -128,6 +131,8 @@ func runNode(ctx context.Context, cfg cluster.NodeConfig, in *bufio.Reader, out 
 				return
 			}
 			n.SetPeers(peers.Peers, peers.Down)
+			n.SetFaults(wrong(peers))
+			took(peers)
 		}
 	}()
 	ready := make(chan error, 1)
@@ -150,6 +155,14 @@ func runNode(ctx context.Context, cfg cluster.NodeConfig, in *bufio.Reader, out 
 			return nil // the launcher is gone
 		}
 	}
+}
+
+// wrong is what a line of peers says to be wrong with this node on purpose.
+func wrong(p cluster.Peers) fault.View {
+	if p.Faults == nil {
+		return fault.View{}
+	}
+	return *p.Faults
 }
 
 // readPeers takes the next line of peers.

@@ -39,6 +39,7 @@ type upFlags struct {
 	tokens   string
 	insecure bool
 	debug    bool
+	drills   bool
 	quiet    bool
 
 	nodesGiven, replicasGiven, keepersGiven, memoryGiven bool // zero was not the default, but asked for
@@ -66,6 +67,7 @@ func (f *upFlags) add(cmd *cobra.Command) {
 	fl.StringVar(&f.tokens, "token-file", "", tokensUsage)
 	fl.BoolVar(&f.insecure, "insecure", false, insecureUsage)
 	fl.BoolVar(&f.debug, "debug", false, "serve profiles at /debug/pprof/ of every node's HTTP")
+	fl.BoolVar(&f.drills, "drills", false, "allow faults that can hurt the data in --data: full disks and corrupted files")
 	fl.BoolVarP(&f.quiet, "quiet", "q", false, "say nothing while starting and stopping")
 }
 
@@ -111,7 +113,7 @@ graph net { 0 -- 1; 1 -- 2 [latency=20ms]; }; messages between others travel alo
 // config turns flags into what the launcher needs. What is wrong here is the command line's fault.
 func (f *upFlags) config(dot string) (cluster.Config, error) {
 	cfg := cluster.Config{Nodes: f.nodes, Replicas: f.replicas, RegisterReplicas: f.keepers, Memory: uint64(f.memory), Data: f.data, Port: f.port, HTTP: f.http,
-		Agent: f.agent, RemoteBinary: f.binary, Debug: f.debug, Certs: f.certs, Insecure: f.insecure}
+		Agent: f.agent, RemoteBinary: f.binary, Debug: f.debug, Certs: f.certs, Insecure: f.insecure, Drills: f.drills}
 	if f.nodesGiven && f.nodes < 1 {
 		return cfg, usage("-n %d: a cluster has at least one node", f.nodes)
 	}
