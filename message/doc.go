@@ -95,7 +95,15 @@
 //
 // JOB and JOBRUN carry a JobRequest in data and, in value, how many milliseconds the asker waits.
 //
-// # 7. Codes
+// # 7. Sums
+//
+// VERIFY asks an owner of company for the Merkle sums (Sums, JSON) of its state after the first entry whose
+// index is at least index; all owners that had not applied that entry when they were asked answer for the same
+// state. Where no such entry comes within value milliseconds, the sums are of the state as it is. Size 1 asks
+// for the sum of each part too, size 2+k for the pages of part k; then index is that of an answer before,
+// whose sums the owner keeps until the next.
+//
+// # 8. Codes
 //
 // A Code is a number that never changes its meaning. One table gives its word, its HTTP status and
 // whether it is the answer of the end or tells the client to go elsewhere.

@@ -68,6 +68,7 @@ const (
 	JOBRUN    // do it here
 	JOBADD    // directory: a module of jobs, described in Data
 	JOBDROP   // directory: the module named in Data is no more
+	VERIFY    // sums of what this owner of Company holds: section 7
 
 	opEnd
 )
@@ -84,7 +85,7 @@ var opNames = [...]string{
 	ELECTIONS: "ELECTIONS", BOOT: "BOOT", REPLACE: "REPLACE", RETIRE: "RETIRE",
 	REGTAG: "REGTAG", REGGET: "REGGET", REGPUT: "REGPUT", REGCONF: "REGCONF", REGLIST: "REGLIST", REGDIGEST: "REGDIGEST",
 	REGCHANGE: "REGCHANGE", REGDONE: "REGDONE", GOSSIP: "GOSSIP",
-	JOB: "JOB", JOBRUN: "JOBRUN", JOBADD: "JOBADD", JOBDROP: "JOBDROP",
+	JOB: "JOB", JOBRUN: "JOBRUN", JOBADD: "JOBADD", JOBDROP: "JOBDROP", VERIFY: "VERIFY",
 }
 
 func (o Op) String() string {

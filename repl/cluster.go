@@ -25,6 +25,9 @@ type Heap interface {
 	SQL(ctx context.Context, query string) (message.Rows, error)
 	Log(ctx context.Context, company message.CompanyID, all bool, count int) ([]message.LogLine, error)
 	Stats(ctx context.Context) ([]message.NodeStats, error)
+	// Verify compares what the owners of a company hold, or those of every company: an error is only that it
+	// could not be done.
+	Verify(ctx context.Context, company message.CompanyID, all bool) ([]client.Verified, error)
 	Lead(ctx context.Context, company message.CompanyID, node message.NodeID) error
 
 	ReadRegister(ctx context.Context, address uint64) (client.Register, error)                                     // NotWritten if it never was

@@ -61,7 +61,7 @@ free it; the block survives the death of the machines that hold it.
 		SilenceUsage:  true,
 		Version:       version(),
 	}
-	cmd.AddCommand(upCommand(), shellCommand(), nodeCommand(), wardenCommand(), benchCommand(), docsCommand())
+	cmd.AddCommand(upCommand(), shellCommand(), nodeCommand(), wardenCommand(), benchCommand(), drillCommand(), docsCommand())
 	return cmd
 }
 

@@ -73,7 +73,7 @@ func (f *sessionFlags) run(ctx context.Context, heap *client.Heap, control repl.
 		defer func() { cancel(); <-done }()
 	}
 	status := repl.Run(ctx, repl.Options{
-		Heap: heap, Control: control, Grapher: heap.Graph, Interactive: f.interactive(), Commands: f.commands, Script: f.script,
+		Heap: heap, Control: control, Grapher: heap.Graph, Dialer: dialer(heap), Interactive: f.interactive(), Commands: f.commands, Script: f.script,
 		Output: f.output, Timeout: f.timeout, StopOnError: f.stop, Yes: f.yes, Color: f.color,
 	})
 	if status != exitOK {
