@@ -49,13 +49,13 @@ func drillCommand() *cobra.Command {
 	var output string
 	values := map[string]*string{}
 	cmd := &cobra.Command{
-		Use:   "drill",
+		Use:   "drill [DOTFILE]",
 		Short: "start a cluster, break it by a seed while clients work, and judge what they saw",
 		Long: `drill starts a cluster as up does, breaks leaders, backups and links at irregular intervals drawn from the
 seed while clients allocate, write, read and free, heals it, and says pass or fail. The exit status is 1 if
-a promise was broken or a fault could not be injected.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+a promise was broken or a fault could not be injected. DOTFILE gives the links between nodes, as for up.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
 			s := sessionFlags{output: output, timeout: 5 * time.Second, color: "auto", yes: true}
 			if err := s.check(); err != nil {
 				return err
@@ -74,7 +74,7 @@ a promise was broken or a fault could not be injected.`,
 			if !up.nodesGiven && up.data == "" && up.hostfile == "" {
 				up.nodes = drillNodes
 			}
-			cfg, err := up.config("")
+			cfg, err := up.config(strings.Join(args, ""))
 			if err != nil {
 				return err
 			}
