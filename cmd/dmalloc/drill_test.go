@@ -13,19 +13,25 @@ import (
 // the moments in which the bug matters.
 type plant struct {
 	bug     string
-	options string
+	cluster string // options of up
+	before  string // commands
+	options string // of drill
 }
 
 func plants() []plant {
 	return []plant{
 		// Reads come between the acknowledgement and the entry.
-		{"early-ack", "-n 3 --seed 8 --for 5s --faults kill,pause --clients 8"},
+		{"early-ack", "-n 3", "", "--seed 8 --for 5s --faults kill,pause --clients 8"},
 		// A follower that is asked while its leader is down has not applied what was acknowledged last.
-		{"stale-read", "-n 3 --seed 8 --for 5s --faults kill,pause --clients 8"},
+		{"stale-read", "-n 3", "", "--seed 8 --for 5s --faults kill,pause --clients 8"},
 		// A frozen leader does not answer what its followers have; the client asks again.
-		{"double-apply", "-n 3 --replay pauses.txt --clients 16"},
+		{"double-apply", "-n 3", "", "--replay pauses.txt --clients 16"},
 		// One of three replicas is a quorum: who asks another one does not see the write.
-		{"half-quorum", "-n 3 --seed 8 --for 5s --faults kill,pause --clients 8"},
+		{"half-quorum", "-n 3", "", "--seed 8 --for 5s --faults kill,pause --clients 8"},
+		// Clients at the far node write to one replica long before the others: who reads that one, and then
+		// the others, sees the write and then does not.
+		{"no-write-back", "far.dot -n 4", "reg spread 0 1 2; ", "--seed 1 --for 4s --faults pause --clients 8"},
+		{"write-to-one", "far.dot -n 4", "reg spread 0 1 2; ", "--seed 1 --for 4s --faults pause --clients 8"},
 	}
 }
 
@@ -38,7 +44,7 @@ type verdict struct {
 }
 
 // runDrill runs a drill of a program and returns what it says and its exit status.
-func runDrill(t *testing.T, program, bug, options string) (v verdict, status int) {
+func runDrill(t *testing.T, program, bug, cluster, before, options string) (v verdict, status int) {
 	t.Helper()
 	dir := t.TempDir()
 	for _, name := range []string{"pauses.txt", "far.dot"} {
@@ -50,7 +56,7 @@ func runDrill(t *testing.T, program, bug, options string) (v verdict, status int
 			t.Fatal(err)
 		}
 	}
-	cmd := exec.Command(program, append([]string{"drill", "-q", "-o", "json", "--html", "picture.html"}, strings.Fields(options)...)...)
+	cmd := exec.Command(program, append([]string{"up", "-q", "-o", "json", "-c", before + "drill --html picture.html " + options}, strings.Fields(cluster)...)...)
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), "HOME="+dir, "TMPDIR="+dir, "DMALLOC_PLANT="+bug)
 	var said strings.Builder
 	cmd.Stderr = &said
@@ -58,7 +64,8 @@ func runDrill(t *testing.T, program, bug, options string) (v verdict, status int
 	if len(out) == 0 {
 		t.Fatalf("%v\n%s", err, said.String())
 	}
-	if err := json.Unmarshal(out, &v); err != nil {
+	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &v); err != nil {
 		t.Fatalf("%s: %v", out, err)
 	}
 	if page, err := os.ReadFile(filepath.Join(dir, "picture.html")); err != nil || !strings.Contains(string(page), "<html") {
@@ -80,15 +87,15 @@ func TestPlantedBugsFail(t *testing.T) {
 	}
 	for _, p := range plants() {
 		t.Run(p.bug, func(t *testing.T) {
-			v, status := runDrill(t, planted, p.bug, p.options)
-			if v.Verdict != "fail" || status != exitFailed || len(v.Example) == 0 {
+			v, status := runDrill(t, planted, p.bug, p.cluster, p.before, p.options)
+			if v.Verdict != "fail" || status != exitFailed || len(v.Example) == 0 || len(v.Findings) == 0 || v.Findings[0].Key == "" {
 				t.Errorf("%+v, exit status %d; the bug was not found", v, status)
 			}
 		})
 	}
 	// The same program without a bug passes, so that it is the bugs that are found.
 	t.Run("none", func(t *testing.T) {
-		if v, status := runDrill(t, planted, "", "-n 3 --replay pauses.txt --clients 16"); v.Verdict != "pass" || status != exitOK {
+		if v, status := runDrill(t, planted, "", "-n 3", "", "--replay pauses.txt --clients 16"); v.Verdict != "pass" || status != exitOK {
 			t.Errorf("%+v, exit status %d", v, status)
 		}
 	})

@@ -27,7 +27,7 @@ func TestSoak(t *testing.T) {
 	for begin := time.Now(); time.Since(begin) < length && !t.Failed(); seed++ {
 		round := max(time.Second, min(length-time.Since(begin), 5*time.Minute).Round(time.Second))
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			if v, status := runDrill(t, binary, "", fmt.Sprintf("-n 5 --seed %d --for %v --faults %s", seed, round, faults)); v.Verdict != "pass" || status != exitOK {
+			if v, status := runDrill(t, binary, "", "-n 5", "", fmt.Sprintf("--seed %d --for %v --faults %s", seed, round, faults)); v.Verdict != "pass" || status != exitOK {
 				t.Errorf("%+v, exit status %d", v, status)
 			}
 		})
