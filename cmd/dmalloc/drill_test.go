@@ -30,8 +30,8 @@ func plants() []plant {
 		{"half-quorum", "-n 3", "", "--seed 8 --for 5s --faults kill,pause --clients 8"},
 		// Clients at the far node write to one replica long before the others: who reads that one, and then
 		// the others, sees the write and then does not.
-		{"no-write-back", "far.dot -n 4", "reg spread 0 1 2; ", "--seed 1 --for 4s --faults pause --clients 8"},
-		{"write-to-one", "far.dot -n 4", "reg spread 0 1 2; ", "--seed 1 --for 4s --faults pause --clients 8"},
+		{"no-write-back", "far.dot -n 4", "reg spread 0 1 2; ", "--seed 1 --for 8s --faults pause --clients 32"},
+		{"write-to-one", "far.dot -n 4", "reg spread 0 1 2; ", "--seed 1 --for 8s --faults pause --clients 32"},
 	}
 }
 
