@@ -120,7 +120,7 @@ func (c *Company) once(e *entry, m *message.Message) Result {
 		return Result{Code: message.TooOld, Index: e.index, Text: fmt.Sprintf("request %d of client %s is below %d, up to where the client said it has its answers; nothing was done, use a new number",
 			m.Seq, m.Client, w.low)}
 	}
-	if r, ok := w.answers[m.Seq]; ok {
+	if r, ok := w.answers[m.Seq]; ok && !plantedTwice {
 		return r
 	}
 	if m.Seq-w.low >= MaxWindow {

@@ -45,6 +45,13 @@ func (c *Company) Snapshot() *Snapshot {
 //	pages by offset: distance from the one before, at least 1, length without trailing zeros, bytes; then 0
 func (s *Snapshot) WriteTo(out io.Writer) (int64, error) {
 	w := newWriter(out)
+	s.writeState(w)
+	s.writePages(w)
+	return w.end()
+}
+
+// writeState writes all but the pages.
+func (s *Snapshot) writeState(w *writer) {
 	w.bytes([]byte(magic))
 	w.num(snapshotVersion, uint64(s.cfg.ID), uint64(s.cfg.Base), uint64(s.cfg.Limit), s.cfg.Capacity, s.index, s.clock,
 		s.lead.term, uint64(s.lead.node+1), s.lead.index, uint64(s.high))
@@ -57,8 +64,6 @@ func (s *Snapshot) WriteTo(out io.Writer) (int64, error) {
 		w.num(x.clock)
 		return w.err == nil
 	})
-	s.writePages(w)
-	return w.end()
 }
 
 func (s *Snapshot) writeTies(w *writer) {

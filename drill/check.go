@@ -27,6 +27,7 @@ const (
 	NotInject = "fault"        // a fault could not be injected or ended
 	Stuck     = "stuck"        // the cluster did not become whole after the heal
 	Defect    = "defect"       // an answer said internal
+	Diverged  = "diverged"     // the owners of a company do not hold the same
 	Idle      = "idle"         // nothing was done, or not all was recorded: the run proves nothing
 )
 

@@ -30,6 +30,9 @@ type Cluster struct {
 	Faults Faults
 	View   View
 	Dial   Dial
+	// Verify compares what the owners of every company hold when all is healed and nobody works. It returns
+	// message.Broken where they differ, and retries what may yet come until ctx ends. nil: nothing is compared.
+	Verify func(ctx context.Context) error
 }
 
 // Config says how a drill goes. Nodes, Replicas and Companies describe the cluster.

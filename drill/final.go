@@ -38,6 +38,7 @@ func (e *ending) run(ctx context.Context) {
 		wg.Go(func() { e.readAll(ctx, n) })
 	}
 	wg.Wait()
+	e.verify(ctx)
 	heap, done, err := e.cluster.Dial(ctx, message.NoNode)
 	if err != nil {
 		e.find(Stuck, "no node could be asked at the end: %v", err)
@@ -53,6 +54,23 @@ func (e *ending) run(ctx context.Context) {
 	e.evidence.After, e.evidence.AfterStamp = after, e.rec.stamp()
 	e.freeAll(ctx, c)
 	e.settle(ctx, heap)
+}
+
+// verify compares the owners while they hold what the run has written.
+func (e *ending) verify(ctx context.Context) {
+	if e.cluster.Verify == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, e.cfg.Heal/2)
+	defer cancel()
+	err := e.cluster.Verify(ctx)
+	switch {
+	case err == nil:
+	case message.CodeOf(err) == message.Broken:
+		e.find(Diverged, "%v", err)
+	default:
+		e.find(Stuck, "the owners of the companies could not be compared at the end: %v", err)
+	}
 }
 
 // readAll reads every key that is left through one node.

@@ -37,6 +37,7 @@ const (
 	NotWritten // nothing was written to the register, or nothing of it is here
 	NoSuchJob  // no module of jobs has this name
 	JobFailed  // the job itself failed, and nothing else did
+	Broken     // a check has found that a promise was not kept
 
 	codeEnd
 )
@@ -72,6 +73,7 @@ var codes = [...]struct {
 	NotWritten:      {"not_written", http.StatusNotFound},
 	NoSuchJob:       {"no_such_job", http.StatusNotFound},
 	JobFailed:       {"job_failed", http.StatusUnprocessableEntity},
+	Broken:          {"broken", http.StatusInternalServerError},
 }
 
 // String is the code's word, as JSON answers carry it.

@@ -98,12 +98,20 @@
 // FAULT, HEAL, FAULTS and CORRUPT go to the launcher, as DIE, REVIVE, PAUSE and RESUME do, and carry JSON in data;
 // package client (fault.go) has its forms.
 //
-// # 7. Codes
+// # 7. Sums
+//
+// VERIFY asks an owner of company for the Merkle sums (Sums, JSON) of its state after the first entry whose
+// index is at least index; all owners that had not applied that entry when they were asked answer for the same
+// state. Where no such entry comes within value milliseconds, the sums are of the state as it is. Size 1 asks
+// for the sum of each part too, size 2+k for the pages of part k; then index is that of an answer before,
+// whose sums the owner keeps until the next.
+//
+// # 8. Codes
 //
 // A Code is a number that never changes its meaning. One table gives its word and its HTTP status, another
 // one what it means to a person, whether anything was done, and what to do (docs/errors.md).
 //
-// # 8. What a node says of itself
+// # 9. What a node says of itself
 //
 // STATUS, STATS, ELECTIONS, DIRECTORY, SQL and LOG answer with JSON in data; GOROUTINES, METRICS and JOURNAL
 // with text, cut at MaxData. Each node answers them for itself, whatever became of the others; GOROUTINES and

@@ -88,6 +88,8 @@ var explanations = [...]struct{ means, done, do, exit string }{
 		nothingDone, "`job ls` lists them; `job add MODULE FILE` adds one.", failedExit},
 	JobFailed: {"The job ran and failed by itself: its module returned an error, or used up its time or memory.",
 		"What the job wrote before it failed stays written.", "The text is the job's own. Run it again with less input, or correct the module.", failedExit},
+	Broken: {"A check has found that a promise was not kept: a drill failed, or the owners of a company do not hold the same.",
+		"Nothing: the check only looked.", "Keep the data and the script that was printed, take a `sysdump`, and report it. `verify` names the node that is wrong; `revive ID --wipe` has it start anew from the others.", failedExit},
 }
 
 // Explain says what a code means. A code of a later version has an explanation, too.

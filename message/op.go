@@ -76,6 +76,7 @@ const (
 	GOROUTINES // the stacks of this node's goroutines, as text of at most MaxData bytes
 	METRICS    // what /metrics shows, as text of at most MaxData bytes
 	JOURNAL    // the last lines that this node wrote to its log
+	VERIFY     // sums of what this owner of Company holds: section 7
 
 	opEnd
 )
@@ -95,6 +96,7 @@ var opNames = [...]string{
 	JOB: "JOB", JOBRUN: "JOBRUN", JOBADD: "JOBADD", JOBDROP: "JOBDROP",
 	GOROUTINES: "GOROUTINES", METRICS: "METRICS", JOURNAL: "JOURNAL",
 	FAULT: "FAULT", HEAL: "HEAL", FAULTS: "FAULTS", CORRUPT: "CORRUPT",
+	VERIFY: "VERIFY",
 }
 
 func (o Op) String() string {

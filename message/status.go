@@ -106,3 +106,18 @@ type NodeStats struct {
 	Stages     map[string]Latency `json:"stages"`     // check, queue, commit, apply, answer, read_index
 	Counters   []Counter          `json:"counters"`
 }
+
+// Sums is the answer to VERIFY: Merkle sums of what an owner holds of a company, as hexadecimal SHA-256.
+type Sums struct {
+	Company CompanyID `json:"company"`
+	Index   uint64    `json:"index"` // of the last entry that the state holds
+	Root    string    `json:"root"`
+	State   string    `json:"state"`           // of all but the pages: allocations, transactions, answers that are kept
+	Parts   []Sum     `json:"parts,omitempty"` // of the pages in groups, or of one group's pages
+}
+
+// Sum is the sum of a group of pages, or of a page, by number; what has only zeros has none.
+type Sum struct {
+	Number uint64 `json:"n"`
+	Sum    string `json:"sum"`
+}

@@ -87,6 +87,8 @@ type machine struct {
 	asked   atomic.Bool   // for a snapshot that has not ended
 	logged  uint64        // bytes applied since the last snapshot; only the apply goroutine
 
+	keep sums // for VERIFY
+
 	waitMu  sync.Mutex
 	waiting map[uint64]chan []company.Result // by batch number
 }
@@ -130,6 +132,7 @@ func (c *machine) Update(entries []sm.Entry) ([]sm.Entry, error) {
 		}
 		c.mu.Lock()
 		applied := c.state.Apply(e.Index, b)
+		c.keep.applied(e.Index, c.state)
 		c.mu.Unlock()
 		c.applied.Store(e.Index)
 		if c.observer != nil {

@@ -31,6 +31,9 @@ type Heap interface {
 	Status(ctx context.Context) (health.Report, error)
 	// Ask sends a node a message about what it knows of itself.
 	Ask(ctx context.Context, n message.NodeID, m *message.Message) (*message.Message, error)
+	// Verify compares what the owners of a company hold, or those of every company: an error is only that it
+	// could not be done.
+	Verify(ctx context.Context, company message.CompanyID, all bool) ([]client.Verified, error)
 	Lead(ctx context.Context, company message.CompanyID, node message.NodeID) error
 
 	ReadRegister(ctx context.Context, address uint64) (client.Register, error)                                     // NotWritten if it never was

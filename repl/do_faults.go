@@ -32,7 +32,7 @@ func faultVerbs() []verb {
 				"nothing more can be written: the node ends, and starts again only once the disk is healed",
 				"each sync takes longer",
 			},
-			more:     drilled,
+			more:     onlyWithDrills,
 			examples: []string{"disk full 2", "disk slow 2 100ms", "disk slow 2 100ms --for 5s"}},
 		{name: "clock", forms: []string{"ID OFFSET [--for DURATION]"}, run: (*Shell).fault,
 			does:     "puts the clock of a node wrong",
@@ -40,7 +40,7 @@ func faultVerbs() []verb {
 			examples: []string{"clock 2 +2s", "clock 2 -500ms --for 5s"}},
 		{name: "corrupt", forms: []string{"ID [--seed NUMBER] [--yes]"}, run: (*Shell).corrupt, long: true,
 			does:     "flips bits in the kept files of a dead node, and says where",
-			more:     "The node then refuses to start and says what is wrong; `revive ID --wipe` brings it back. The same seed does the same to the same files. An interactive shell asks first. " + drilled,
+			more:     "The node then refuses to start and says what is wrong; `revive ID --wipe` brings it back. The same seed does the same to the same files. An interactive shell asks first. " + onlyWithDrills,
 			examples: []string{"corrupt 2", "corrupt 2 --seed 7"}},
 		{name: "faults", forms: []string{""}, run: (*Shell).faults,
 			does:     "the faults that last: number, words, and the time that is left; nodes that were killed or frozen have no number",
@@ -53,8 +53,8 @@ func faultVerbs() []verb {
 }
 
 const (
-	outside = "Faults last until `heal`, add up, and are there again after `revive`. Clients are outside: what this shell and the launcher say to nodes is never cut, slow or lost. Where there is a topology, only its links can be troubled."
-	drilled = "A cluster that was started with --data refuses what can hurt the data, unless with --drills."
+	outside        = "Faults last until `heal`, add up, and are there again after `revive`. Clients are outside: what this shell and the launcher say to nodes is never cut, slow or lost. Where there is a topology, only its links can be troubled."
+	onlyWithDrills = "A cluster that was started with --data refuses what can hurt the data, unless with --drills."
 )
 
 // fault begins what the verb and its words describe.

@@ -101,6 +101,24 @@ func (f *fake) base(a message.Addr) (message.Addr, error) {
 	return 0, message.Errorf(message.NotAllocated, "%s is not allocated", a)
 }
 
+func (f *fake) Verify(ctx context.Context, company message.CompanyID, all bool) ([]client.Verified, error) {
+	if err := f.wait(ctx); err != nil {
+		return nil, err
+	}
+	owners := []message.NodeID{0, 1, 2}
+	page := message.Addr(message.HeapBase + 2*message.PageSize)
+	rows := []client.Verified{
+		{Company: 0, Index: 9, Root: strings.Repeat("d0", 32), Owners: owners},
+		{Company: 1, Index: 17, Root: strings.Repeat("c1", 32), Owners: owners},
+		{Company: 2, Index: 5, Root: strings.Repeat("c2", 32), Owners: owners[:2], Differ: owners[2:], Page: &page,
+			Wrong: "node 2 is wrong about company 2 at index 5: it differs from nodes 0,1 first in the page at " + page.String()},
+	}
+	if !all {
+		return rows[company : company+1], nil
+	}
+	return rows, nil
+}
+
 func (f *fake) Free(ctx context.Context, a message.Addr) error {
 	if err := f.wait(ctx); err != nil {
 		return err

@@ -23,6 +23,7 @@ type Options struct {
 	Heap    Heap
 	Control Control // nil: kill, revive, pause and resume answer unsupported
 	Grapher Grapher // nil: graph answers unsupported
+	Dialer  Dialer  // nil: drill answers unsupported
 
 	In  io.Reader // nil: standard input
 	Out io.Writer // results; nil: standard output

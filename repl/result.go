@@ -32,6 +32,7 @@ type result struct {
 	note    string                           // table and CSV: said about the result on standard error
 	empty   string                           // table: said if there are no rows
 	printed bool                             // the command printed its rows itself, as they came
+	bad     *message.Error                   // the command did its work, and what it found makes it a failed one
 }
 
 // encode is JSON without HTML's escapes and without a newline.
@@ -74,8 +75,11 @@ func milliseconds(d time.Duration) float64 {
 
 // writeJSON prints the one line of a command that succeeded (P1).
 func writeJSON(w io.Writer, cmd string, r result, took time.Duration) error {
-	if _, err := fmt.Fprintf(w, `{"cmd":%s,"ok":true`, encode(cmd)); err != nil {
+	if _, err := fmt.Fprintf(w, `{"cmd":%s,"ok":%t`, encode(cmd), r.bad == nil); err != nil {
 		return err
+	}
+	if r.bad != nil {
+		r.fields = append([]field{{"error", failureOf(r.bad)}}, r.fields...)
 	}
 	for _, f := range r.fields {
 		if _, err := fmt.Fprintf(w, ",%s:", encode(f.name)); err != nil {
@@ -93,15 +97,20 @@ func writeJSON(w io.Writer, cmd string, r result, took time.Duration) error {
 	return err
 }
 
+// failure is an error as JSON shows it.
+type failure struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
+func failureOf(e *message.Error) failure {
+	return failure{e.Code.String(), strings.NewReplacer("\n  ", "; ", "\n", "; ").Replace(e.Error())}
+}
+
 // writeErrorJSON prints the one line of a command that failed (P1).
 func writeErrorJSON(w io.Writer, cmd string, e *message.Error, took time.Duration) error {
-	type failure struct {
-		Code    string `json:"code"`
-		Message string `json:"message"`
-	}
-	text := strings.NewReplacer("\n  ", "; ", "\n", "; ").Replace(e.Error())
 	_, err := fmt.Fprintf(w, "{\"cmd\":%s,\"ok\":false,\"error\":%s,\"ms\":%s}\n",
-		encode(cmd), encode(failure{e.Code.String(), text}), encode(milliseconds(took)))
+		encode(cmd), encode(failureOf(e)), encode(milliseconds(took)))
 	return err
 }
 

@@ -195,6 +195,12 @@ func (s *Shell) runLine(parent context.Context, line string) {
 		s.fail(cmd.verb.name, s.explain(ctx, err), took)
 	} else if err := s.print(cmd.verb.name, r, took); err != nil {
 		s.fail(cmd.verb.name, err, took)
+	} else if r.bad != nil {
+		s.failed = true
+		if s.output != "json" {
+			s.con.flush()
+			s.con.say(red, "error: "+r.bad.Error())
+		}
 	}
 	for _, f := range r.fields {
 		if sp, ok := f.value.(*spool); ok {

@@ -64,6 +64,7 @@ var values = map[string]string{
 	"INPUT":    "what a job is given: an address in the heap, _ as well, or a register's number; reg:N and heap:A say which",
 	"JSON":     "the rest of the line: any JSON, in 'single quotes' if a ';' of -c must not end it",
 	"--args":   "gives the job the JSON behind it",
+	"OPTION":   drillOptions(),
 	"NAME":     "output, timeout, color, errors or yes",
 	"VALUE":    "table|json|csv, a duration such as 5s, auto|on|off, go-on|stop, on|off",
 	"--yes":    "do not ask",
@@ -95,7 +96,7 @@ const graphKinds = "allocations|cluster|elections"
 
 // verbs lists every command in the order of the help. It is a function, because help walks the table that holds it.
 func verbs() []verb {
-	return slices.Concat(heapVerbs(), registerVerbs(), clusterVerbs(), faultVerbs(), shellVerbs())
+	return slices.Concat(heapVerbs(), registerVerbs(), clusterVerbs(), faultVerbs(), drillVerbs(), shellVerbs())
 }
 
 func heapVerbs() []verb {

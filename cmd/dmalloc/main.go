@@ -61,7 +61,7 @@ free it; the block survives the death of the machines that hold it.
 		SilenceUsage:  true,
 		Version:       version(),
 	}
-	cmd.AddCommand(upCommand(), shellCommand(), certsCommand(), nodeCommand(), wardenCommand(), benchCommand(), simCommand(), doctorCommand(), sysdumpCommand(), docsCommand())
+	cmd.AddCommand(upCommand(), shellCommand(), certsCommand(), nodeCommand(), wardenCommand(), benchCommand(), drillCommand(), simCommand(), doctorCommand(), sysdumpCommand(), docsCommand())
 	return cmd
 }
 

@@ -23,6 +23,8 @@ type sessionFlags struct {
 	yes      bool
 	color    string
 	graph    string
+
+	own client.Options // by which further clients connect
 }
 
 func (f *sessionFlags) add(cmd *cobra.Command) {
@@ -73,7 +75,7 @@ func (f *sessionFlags) run(ctx context.Context, heap *client.Heap, control repl.
 		defer func() { cancel(); <-done }()
 	}
 	status := repl.Run(ctx, repl.Options{
-		Heap: heap, Control: control, Grapher: heap.Graph, Interactive: f.interactive(), Commands: f.commands, Script: f.script,
+		Heap: heap, Control: control, Grapher: heap.Graph, Dialer: dialer(heap, f.own), Interactive: f.interactive(), Commands: f.commands, Script: f.script,
 		Output: f.output, Timeout: f.timeout, StopOnError: f.stop, Yes: f.yes, Color: f.color, Version: version(),
 	})
 	if status != exitOK {

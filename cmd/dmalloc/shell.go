@@ -44,6 +44,7 @@ func shellCommand() *cobra.Command {
 			if c.Control != nil {
 				control = c.Control
 			}
+			f.own = own
 			return f.run(cmd.Context(), c.Heap, control)
 		},
 	}

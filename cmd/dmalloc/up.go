@@ -102,6 +102,7 @@ graph net { 0 -- 1; 1 -- 2 [latency=20ms]; }; messages between others travel alo
 				return notStarted(err)
 			}
 			defer c.Close()
+			s.own = c.own
 			return s.run(ctx, c.heap, c.launcher)
 		},
 	}
@@ -196,6 +197,7 @@ func notStarted(err error) error {
 
 // running is a cluster of ours and a heap on it.
 type running struct {
+	own      client.Options
 	launcher *cluster.Launcher
 	conn     *client.Conn
 	heap     *client.Heap
@@ -233,6 +235,7 @@ func startCluster(ctx context.Context, cfg cluster.Config, quiet bool) (_ *runni
 	if c.control, err = cluster.Listen(own); err != nil {
 		return nil, err
 	}
+	c.own = own
 	cfg.Control = c.control.Address()
 	cfg.Retire = func(ctx context.Context, id message.NodeID, incarnation uint64) error {
 		return c.heap.Change(ctx, message.RETIRE, message.Node{ID: id, Incarnation: incarnation})

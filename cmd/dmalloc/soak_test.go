@@ -1,0 +1,35 @@
+//go:build soak
+
+package main
+
+import (
+	"fmt"
+	"os"
+	"testing"
+	"time"
+)
+
+// A long drill: 30 minutes, or DMALLOC_SOAK, in rounds of at most five minutes with a seed each, so that the
+// checker has the time that it needs and a failure names a short run. Run it with -timeout 0.
+func TestSoak(t *testing.T) {
+	length := 30 * time.Minute
+	if text := os.Getenv("DMALLOC_SOAK"); text != "" {
+		var err error
+		if length, err = time.ParseDuration(text); err != nil {
+			t.Fatalf("DMALLOC_SOAK: %v", err)
+		}
+	}
+	faults := os.Getenv("DMALLOC_SOAK_FAULTS")
+	if faults == "" {
+		faults = "kill,pause,wipe"
+	}
+	seed := uint64(time.Now().UnixNano())
+	for begin := time.Now(); time.Since(begin) < length && !t.Failed(); seed++ {
+		round := max(time.Second, min(length-time.Since(begin), 5*time.Minute).Round(time.Second))
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			if v, status := runDrill(t, binary, "", "-n 5", "", fmt.Sprintf("--seed %d --for %v --faults %s", seed, round, faults)); v.Verdict != "pass" || status != exitOK {
+				t.Errorf("%+v, exit status %d", v, status)
+			}
+		})
+	}
+}
