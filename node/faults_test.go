@@ -38,7 +38,7 @@ func TestSetFaults(t *testing.T) {
 	if a, b := link.Fault(0), link.Fault(2); a != (transport.LinkFault{}) || b != (transport.LinkFault{Delay: time.Second}) {
 		t.Errorf("healed, the links are %+v and %+v", a, b)
 	}
-	if ahead := n.now().Sub(time.Now()); ahead > time.Minute {
+	if ahead := time.Until(n.now()); ahead > time.Minute {
 		t.Errorf("healed, the clock is %v ahead", ahead)
 	}
 }
