@@ -34,8 +34,6 @@ const (
 // DataVersion is the version of the files that a cluster keeps.
 const DataVersion = 2
 
-const maxReplicas = 9
-
 // Config is how a cluster is to be started. What is zero is as the kept directory has it, and as the
 // Default constants say for a new cluster.
 type Config struct {
@@ -115,11 +113,11 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Nodes < 0 || c.Nodes > message.MaxNodes {
 		return bad("%d nodes cannot be started; ask for 1 to %d", c.Nodes, message.MaxNodes)
 	}
-	if c.Replicas < 0 || c.Replicas > maxReplicas {
-		return bad("%d replicas are not possible; ask for 1 to %d", c.Replicas, maxReplicas)
+	if c.Replicas < 0 || c.Replicas > message.MaxReplicas {
+		return bad("%d replicas are not possible; ask for 1 to %d", c.Replicas, message.MaxReplicas)
 	}
-	if c.RegisterReplicas < 0 || c.RegisterReplicas > maxReplicas {
-		return bad("%d replicas of a register are not possible; ask for 1 to %d", c.RegisterReplicas, maxReplicas)
+	if c.RegisterReplicas < 0 || c.RegisterReplicas > message.MaxReplicas {
+		return bad("%d replicas of a register are not possible; ask for 1 to %d", c.RegisterReplicas, message.MaxReplicas)
 	}
 	if c.Acks != "" && c.Acks != "majority" && c.Acks != "all" {
 		return bad("acks %s is unknown; it is majority or all", message.Quote(c.Acks))
