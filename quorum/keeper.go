@@ -337,7 +337,7 @@ func (k *Keeper) configure(m *message.Message, reply func(*message.Message)) {
 		}
 	}
 	if m.Source == message.NoNode && c.Epoch > k.Registers().Epoch {
-		k.verify(m, reply)
+		k.consult(m, reply)
 		return
 	}
 	k.adopt(c, func(err error) {
@@ -356,9 +356,9 @@ func (k *Keeper) configure(m *message.Message, reply func(*message.Message)) {
 	})
 }
 
-// verify has the directory asked, for a client says that there is a newer configuration. Clients are not
+// consult has the directory asked, for a client says that there is a newer configuration. Clients are not
 // believed: what registers are kept, and which are forgotten, hangs on it.
-func (k *Keeper) verify(m *message.Message, reply func(*message.Message)) {
+func (k *Keeper) consult(m *message.Message, reply func(*message.Message)) {
 	answer := func() {
 		config := k.Registers()
 		a := m.Answer(message.Done, "")
