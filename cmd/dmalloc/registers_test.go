@@ -120,17 +120,7 @@ func TestRegistersLinearizableOverHTTP(t *testing.T) {
 	}
 	stop.Store(true)
 	wg.Wait()
-	result, _ := porcupine.CheckOperationsVerbose(words, history, time.Minute)
-	unknown := 0
-	for _, o := range history {
-		if o.Output.(outcome).unknown {
-			unknown++
-		}
-	}
-	t.Logf("%d operations, %d of them of unknown outcome: %s", len(history), unknown, result)
-	if result != porcupine.Ok {
-		t.Errorf("the history is %s", result)
-	}
+	judge(t, history)
 }
 
 // Without a majority a register answers 503 in bounded time, wherever it is asked, and nothing is written.
