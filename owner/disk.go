@@ -57,21 +57,19 @@ func newSentinel(cfg Config) *sentinel {
 
 // heard is told of each failure, in the goroutine that met it.
 func (s *sentinel) heard(op, path string, cause error) {
+	held := s.report != nil && s.armed.Load()
 	s.mu.Lock()
-	first := s.err == nil
-	if first {
+	if s.err == nil {
 		s.err = s.explain(op, path, cause)
+		if held { // before anyone else can see the failure: who gets it as an error finds it reported
+			s.report(s.err)
+		}
 		close(s.failed)
 	}
-	err := s.err
 	s.mu.Unlock()
-	if s.report == nil || !s.armed.Load() {
-		return
+	if held {
+		select {} // see sentinel
 	}
-	if first {
-		s.report(err)
-	}
-	select {} // see sentinel
 }
 
 func (s *sentinel) failure() error {
