@@ -38,6 +38,7 @@ const (
 	NoSuchJob  // no module of jobs has this name
 	JobFailed  // the job itself failed, and nothing else did
 	Broken     // a check has found that a promise was not kept
+	Fenced     // the lease or the term under which it was asked is over
 
 	codeEnd
 )
@@ -74,6 +75,7 @@ var codes = [...]struct {
 	NoSuchJob:       {"no_such_job", http.StatusNotFound},
 	JobFailed:       {"job_failed", http.StatusUnprocessableEntity},
 	Broken:          {"broken", http.StatusInternalServerError},
+	Fenced:          {"fenced", http.StatusConflict},
 }
 
 // String is the code's word, as JSON answers carry it.

@@ -45,6 +45,8 @@ const (
 	fStatus
 	fText
 	fPath
+	fToken
+	fLength
 
 	fEnd
 )
@@ -123,6 +125,8 @@ func (m *Message) Append(b []byte) ([]byte, error) {
 			b = binary.AppendUvarint(b, uint64(n))
 		}
 	}
+	num(fToken, m.Token)
+	num(fLength, m.Length)
 	binary.LittleEndian.PutUint32(b[head:], uint32(have))
 	return b, nil
 }
@@ -234,6 +238,8 @@ func (m *Message) decode(b []byte) error {
 			m.Path[i] = NodeID(hop)
 		}
 	}
+	m.Token = num(fToken, math.MaxUint64, "token")
+	m.Length = num(fLength, math.MaxUint64, "length")
 	if r.err == nil && len(r.b) > 0 {
 		r.fail("%d bytes follow the message", len(r.b))
 	}

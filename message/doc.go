@@ -45,6 +45,8 @@
 //	17   status    code of an answer
 //	18   text      words for a person, in answers
 //	19   path      nodes that a traced message passed
+//	20   token     of the lease under which it is asked
+//	21   length    of a lease, milliseconds
 //
 // # 3. Wire format of a batch, which is what one Raft entry carries
 //
@@ -116,4 +118,14 @@
 // STATUS, STATS, ELECTIONS, DIRECTORY, SQL and LOG answer with JSON in data; GOROUTINES, METRICS and JOURNAL
 // with text, cut at MaxData. Each node answers them for itself, whatever became of the others; GOROUTINES and
 // JOURNAL also while it still opens its files.
+//
+// # 10. Leases
+//
+// LEASE asks for the pages of size bytes at address for node final, in its session value, for length
+// milliseconds; flags say Exclusive and WriteBack. Its answer's token names the lease, and address and size are
+// its whole pages. A WRITE, CAS, ADD or FREE with a token is done only while that lease is exclusive, covers all
+// its pages and stands; otherwise Fenced. One without a token that meets a lease is answered Leased, with the
+// leases in data (JSON), and nothing is done: the leader sends REVOKE to their holders, and asks again. RELEASE
+// and EXPIRE end the lease with token; LEASE and EXPIRE carry the term of the leader that decided, and an older
+// one is refused. docs/design/leases.md has the rules of time.
 package message

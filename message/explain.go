@@ -65,8 +65,8 @@ var explanations = [...]struct{ means, done, do, exit string }{
 		"A client that gets this reuses numbers, or has been silent for longer than the cluster remembers clients. Start a new client.", failedExit},
 	Elsewhere: {"The address is part of an allocation over several companies, and another company has its bytes. The answer names them.",
 		nothingDone, passing, failedExit},
-	Leased: {"Somebody holds a lease that forbids this.",
-		nothingDone, "Wait until the lease ends, or ask its holder to release it.", failedExit},
+	Leased: {"A node holds a lease that forbids this, was asked to give it back, and has not done so within the time of the command.",
+		nothingDone, "`leases` shows who holds it and for how long at most; repeat the command when it is over.", failedExit},
 	Busy: {"A bounded queue was full.",
 		nothingDone, "Try again in a moment; with many clients, have fewer requests under way at once.", failedExit},
 	Internal: {"A defect of dmalloc.",
@@ -90,6 +90,9 @@ var explanations = [...]struct{ means, done, do, exit string }{
 		"What the job wrote before it failed stays written.", "The text is the job's own. Run it again with less input, or correct the module.", failedExit},
 	Broken: {"A check has found that a promise was not kept: a drill failed, or the owners of a company do not hold the same.",
 		"Nothing: the check only looked.", "Keep the data and the script that was printed, take a `sysdump`, and report it. `verify` names the node that is wrong; `revive ID --wipe` has it start anew from the others.", failedExit},
+	Fenced: {"The lease under which it was asked is over: it was given back, revoked or has expired.",
+		"Nothing was done under the lease. Bytes that a write-back holder had not yet written are lost; the text says which.",
+		"Take the lease anew with `lease`, look at what is there now, and repeat the command.", failedExit},
 }
 
 // Explain says what a code means. A code of a later version has an explanation, too.

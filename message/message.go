@@ -14,6 +14,8 @@ const (
 	NeedCallback Flags = 1 << iota // answer ALIVE before the work starts
 	Traced                         // answers tell the path
 	PartOf                         // Address is behind a block of Txn, not an address of a user
+	Exclusive                      // a lease to write; without it one to read
+	WriteBack                      // the holder of the lease may keep writes to itself
 
 	flagsEnd
 )
@@ -41,6 +43,8 @@ type Message struct {
 	Status  Code
 	Text    string
 	Path    []NodeID
+	Token   uint64 // of the lease under which it is asked
+	Length  uint64 // of a lease, milliseconds
 }
 
 // New makes a message from a client, to nobody yet.
@@ -79,7 +83,7 @@ func (m *Message) Equal(n *Message) bool {
 	if m.Op != n.Op || m.Flags != n.Flags || m.Client != n.Client || m.Seq != n.Seq || m.Low != n.Low ||
 		m.Source != n.Source || m.Target != n.Target || m.Final != n.Final || m.Address != n.Address ||
 		m.Size != n.Size || m.Value != n.Value || m.Company != n.Company || m.Epoch != n.Epoch ||
-		m.Term != n.Term || m.Index != n.Index || m.Txn != n.Txn || m.Status != n.Status || m.Text != n.Text ||
+		m.Term != n.Term || m.Index != n.Index || m.Txn != n.Txn || m.Status != n.Status || m.Text != n.Text || m.Token != n.Token || m.Length != n.Length ||
 		len(m.Blocks) != len(n.Blocks) || len(m.Path) != len(n.Path) || !bytes.Equal(m.Data, n.Data) {
 		return false
 	}
@@ -121,6 +125,9 @@ func (m *Message) String() string {
 	}
 	if m.Index != 0 {
 		fmt.Fprintf(&b, " index %d", m.Index)
+	}
+	if m.Token != 0 {
+		fmt.Fprintf(&b, " token %d", m.Token)
 	}
 	if m.Op == OK && m.Status != Done {
 		fmt.Fprintf(&b, " %s", m.Status)

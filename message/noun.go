@@ -228,9 +228,19 @@ type Settings struct {
 	Topology  []Edge `json:"topology,omitempty"` // direct links; none means everybody reaches everybody
 	// RegisterReplicas is how many replicas a register has; 0, in settings of an older cluster, is 3.
 	RegisterReplicas int `json:"register_replicas,omitempty"`
-	LogShards        int `json:"log_shards"` // engine settings that can never change
-	Executors        int `json:"executors"`
+	// ReplaceAfter is how many milliseconds a node may be dead before others take its place; 0, in settings of an
+	// older cluster, is DefaultReplaceAfter, and a negative number means that nobody ever does.
+	ReplaceAfter int    `json:"replace_after_ms,omitempty"`
+	WriteBack    bool   `json:"write_back,omitempty"` // holders of exclusive leases may keep writes to themselves
+	Cache        uint64 `json:"cache,omitempty"`      // bytes of leased pages that a node keeps; 0 is DefaultCache
+	LogShards    int    `json:"log_shards"`           // engine settings that can never change
+	Executors    int    `json:"executors"`
 }
+
+const (
+	DefaultReplaceAfter = 60_000   // milliseconds
+	DefaultCache        = 64 << 20 // bytes
+)
 
 // Edge is a direct link between two nodes.
 type Edge struct {
@@ -244,6 +254,8 @@ type Owner struct {
 	Node    NodeID `json:"node"`
 	Replica uint64 `json:"replica"`
 	Joining bool   `json:"joining,omitempty"` // non-voting: catching up
+	Instead uint64 `json:"instead,omitempty"` // of a joining one: the replica that leaves when it votes; 0 if none does
+	Leaving bool   `json:"leaving,omitempty"` // leaves, and nobody takes its place: the cluster has too few nodes
 }
 
 // Company is a shard of the heap as the directory knows it.
@@ -275,6 +287,9 @@ type Node struct {
 	// Incarnation counts the disks that the node has lost. A new one has new replica ids and a new Raft
 	// address, so that nothing sent to the old one reaches it.
 	Incarnation uint64 `json:"incarnation"`
+	Memory      uint64 `json:"memory,omitempty"`  // bytes of heap that it gives; 0 means what the settings say
+	Leaving     bool   `json:"leaving,omitempty"` // gets nothing new, and what it owns moves away
+	Gone        bool   `json:"gone,omitempty"`    // has left for good: its id is not used again
 }
 
 // Job is a module of jobs, as the directory knows it. Its bytes lie in registers of JobSpace.
@@ -286,12 +301,36 @@ type Job struct {
 	Generation uint64 `json:"generation,omitempty"`
 }
 
-// Move names a replica that takes the place of its node's other one.
+// Move names a change of a company's owners. In REPLACE: the replica on Node votes now, and the one that it
+// takes the place of leaves. In MOVE: Node joins, in a new replica, instead of replica From; with From 0 nobody
+// leaves, and with Node NoNode nobody joins.
 type Move struct {
 	Company CompanyID `json:"company"`
 	Node    NodeID    `json:"node"`
-	Replica uint64    `json:"replica"`
+	Replica uint64    `json:"replica,omitempty"`
+	From    uint64    `json:"from,omitempty"`
+	Epoch   uint64    `json:"epoch,omitempty"` // in MOVE: refused if the directory has changed since
 }
+
+// Lease is the right of a node to cache pages of a company.
+type Lease struct {
+	Company   CompanyID `json:"company"`
+	Address   Addr      `json:"address"` // of the first page
+	Size      uint64    `json:"size"`    // bytes, whole pages
+	Mode      string    `json:"mode"`    // "r" shared, "w" exclusive
+	Token     uint64    `json:"token"`
+	Holder    NodeID    `json:"holder"`
+	Session   uint64    `json:"session"` // of the holder: a process of it
+	LengthMS  uint64    `json:"length_ms"`
+	LeftMS    uint64    `json:"ms_left"` // that the leader gives it at most, as far as it knows
+	WriteBack bool      `json:"write_back,omitempty"`
+}
+
+// MaxLease bounds the length of a lease, in milliseconds; DefaultLease is what is asked for where nothing is said.
+const (
+	MaxLease     = 30_000
+	DefaultLease = 10_000
+)
 
 // Directory is company 0's state: who is there and who owns what. Everybody else caches it by epoch.
 type Directory struct {

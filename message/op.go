@@ -18,9 +18,9 @@ const (
 	DUMP   // describe the allocation that holds Address
 	TABLE  // list allocations from Address on, at most Value of them
 
-	LEASE   // leases: reserved
-	RELEASE // leases: reserved
-	REVOKE  // leases: reserved
+	LEASE   // grant node Final, in its session Value, the pages of Size bytes at Address: section 10
+	RELEASE // the lease with Token is given back
+	REVOKE  // holder: give the lease with Token back
 	SNAP    // a consistent snapshot: reserved
 
 	LEADER      // have node Value lead Company
@@ -78,6 +78,20 @@ const (
 	JOURNAL    // the last lines that this node wrote to its log
 	VERIFY     // sums of what this owner of Company holds: section 7
 
+	EXPIRE // the lease with Token is over, as the leader of Term has decided: section 10
+	SYNC   // holder: write back what is dirty of the Size bytes at Address; size 0 means all
+	LEASES // list the leases of Company from Address on, at most Value of them
+
+	CAPACITY   // Company may back Value bytes from now on
+	ADMIT      // directory: the node described in Data comes in; the answer's Value is its id
+	DISMISS    // directory: node Value is to leave
+	GONE       // directory: node Value has left, it holds nothing any more
+	MOVE       // directory: the change of a company's owners in Data (Move) begins
+	FOUND      // directory: the company described in Data begins to exist
+	NODEADD    // launcher: start another node, as Data says
+	NODEREMOVE // launcher: drain node Value and let it go
+	RECOVER    // directory: the company in Data begins anew from what a survivor holds
+
 	opEnd
 )
 
@@ -97,6 +111,9 @@ var opNames = [...]string{
 	GOROUTINES: "GOROUTINES", METRICS: "METRICS", JOURNAL: "JOURNAL",
 	FAULT: "FAULT", HEAL: "HEAL", FAULTS: "FAULTS", CORRUPT: "CORRUPT",
 	VERIFY: "VERIFY",
+	EXPIRE: "EXPIRE", SYNC: "SYNC", LEASES: "LEASES",
+	CAPACITY: "CAPACITY", ADMIT: "ADMIT", DISMISS: "DISMISS", GONE: "GONE", MOVE: "MOVE", FOUND: "FOUND",
+	NODEADD: "NODEADD", NODEREMOVE: "NODEREMOVE", RECOVER: "RECOVER",
 }
 
 func (o Op) String() string {
@@ -113,7 +130,8 @@ func (o Op) Valid() bool { return o < opEnd }
 func (o Op) Logged() bool {
 	switch o {
 	case MALLOC, FREE, WRITE, RESERVE, COMMIT, CONFIRM, ABORT, OUTCOME, DROP, FINISH, TERM, CAS, ADD,
-		BOOT, REPLACE, RETIRE, REGCHANGE, REGDONE, JOBADD, JOBDROP:
+		BOOT, REPLACE, RETIRE, REGCHANGE, REGDONE, JOBADD, JOBDROP,
+		LEASE, RELEASE, EXPIRE, CAPACITY, ADMIT, DISMISS, GONE, MOVE, FOUND, RECOVER:
 		return true
 	}
 	return false
