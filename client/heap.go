@@ -31,7 +31,8 @@ type Config struct {
 	Doubt func(node message.NodeID) bool
 	// Near has reads go to the home node first where it is an owner, whoever leads.
 	Near bool
-	// Attempt is how long an owner may give no sign of life before the next one is asked; 0 means 120 ms.
+	// Attempt is how long an owner may give no sign of life at least before the next one is asked, too; 0 means
+	// 120 ms. Where the way to it was seen to be longer, it has as long as that takes.
 	Attempt time.Duration
 	// Hedge is how long a register's replicas may be silent at least before those that were spared are asked
 	// too; 0 means 30 ms.
@@ -70,6 +71,7 @@ type Heap struct {
 
 	seqs sequence
 	regs *quorums
+	pace *pace
 }
 
 type leader struct {
@@ -85,7 +87,7 @@ type room struct {
 
 // New makes a Heap over a carrier.
 func New(cfg Config) (*Heap, error) {
-	h := &Heap{cfg: cfg.WithDefaults(), leaders: map[message.CompanyID]leader{}, rooms: map[message.CompanyID]room{}, spanTxn: map[message.Addr]message.Txn{}}
+	h := &Heap{cfg: cfg.WithDefaults(), pace: &pace{}, leaders: map[message.CompanyID]leader{}, rooms: map[message.CompanyID]room{}, spanTxn: map[message.Addr]message.Txn{}}
 	if _, err := rand.Read(h.id[:]); err != nil {
 		return nil, fmt.Errorf("draw a client id: %w", err)
 	}
@@ -104,7 +106,7 @@ func (h *Heap) Idempotent(id message.ClientID) *Heap {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	k := &Heap{cfg: h.cfg, id: id, dir: h.dir, leaders: map[message.CompanyID]leader{}, rooms: map[message.CompanyID]room{},
-		spanTxn: map[message.Addr]message.Txn{}, notice: h.notice, trace: h.trace, regs: h.regs}
+		spanTxn: map[message.Addr]message.Txn{}, notice: h.notice, trace: h.trace, regs: h.regs, pace: h.pace}
 	for c, l := range h.leaders {
 		k.leaders[c] = l
 	}

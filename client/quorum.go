@@ -57,6 +57,26 @@ func (r *quorumRun) call() register.Call {
 		Groups: r.place.Groups(ring.Shard(r.id)), WriteAll: r.h.directory().Settings.Acks == "all"}
 }
 
+// usual is how long a round takes at most as a rule: no quorum is faster than the last of its fastest replicas.
+// A replica that is slower than a quorum of the others is not waited for.
+func (r *quorumRun) usual() time.Duration {
+	var longest time.Duration
+	for _, g := range r.place.Groups(ring.Shard(r.id)) {
+		each := make([]time.Duration, len(g))
+		for i, m := range g {
+			each[i] = r.h.pace.register.get(m.Node).patience(0, longestTrip)
+		}
+		slices.Sort(each)
+		longest = max(longest, each[register.Quorum(len(g))-1])
+	}
+	return longest
+}
+
+// hedge is how long those that are asked may take before the others are asked, too.
+func (r *quorumRun) hedge() time.Duration {
+	return max(r.h.regs.hedge(r.h.cfg.Hedge), r.usual())
+}
+
 // order sorts members by how soon they are believed to answer: this node itself, then the well, then those
 // in doubt. Among equals it turns from one operation to the next, so that all share the work.
 func (r *quorumRun) order(members []message.Member) []message.Member {
@@ -105,9 +125,9 @@ func (r *quorumRun) do(ctx context.Context, op *register.Operation) error {
 	}()
 	r.send(op.Start())
 	round := r.begin
-	hedge := time.NewTimer(r.h.regs.hedge(r.h.cfg.Hedge))
+	hedge := time.NewTimer(r.hedge())
 	defer hedge.Stop()
-	pause := resendAfter
+	pause := max(resendAfter, r.usual())
 	resend := time.NewTimer(pause)
 	defer resend.Stop()
 	for !op.Done() {
@@ -118,7 +138,7 @@ func (r *quorumRun) do(ctx context.Context, op *register.Operation) error {
 				now := time.Now()
 				r.h.regs.paced(now.Sub(round))
 				round = now
-				hedge.Reset(r.h.regs.hedge(r.h.cfg.Hedge))
+				hedge.Reset(r.hedge())
 			}
 			r.send(next)
 			if len(r.failed) > 0 {
@@ -128,7 +148,7 @@ func (r *quorumRun) do(ctx context.Context, op *register.Operation) error {
 			r.doubtSilent()
 			r.release()
 		case <-resend.C:
-			pause = min(2*pause, resendMost)
+			pause = min(2*pause, max(resendMost, r.usual()))
 			resend.Reset(pause)
 			clear(r.failed)
 			clear(r.told)
@@ -337,7 +357,13 @@ func (r *quorumRun) start(q *register.Request, m *message.Message, got func(*mes
 		m.Flags |= message.Traced
 		r.event(m)
 	}
-	r.forgetWith(q.To, r.h.cfg.Carrier.Start(q.To.Node, m, func() {}, func(a *message.Message, err error) { r.post(got(a, err)) }))
+	begin := time.Now()
+	r.forgetWith(q.To, r.h.cfg.Carrier.Start(q.To.Node, m, func() {}, func(a *message.Message, err error) {
+		if err == nil {
+			r.h.pace.register.took(q.To.Node, time.Since(begin))
+		}
+		r.post(got(a, err))
+	}))
 }
 
 // post never blocks: an answer that finds no room is as good as lost, and asked for again.

@@ -25,8 +25,11 @@ type request struct {
 	sent    bool                    // an attempt left and was not answered definitely: the outcome may be unknown
 	alive   bool                    // somebody works on it
 	said    bool
-	last    error
 	refused message.Code // of the last refusal that led elsewhere
+
+	under    map[message.NodeID][]*attempt // that are under way, oldest first
+	probes   []func()                      // forget the questions for signs of life
+	arrivals chan arrival
 }
 
 // do has the message done by the company's leader, whoever that is, until ctx ends. A logged message
@@ -61,7 +64,9 @@ func (r result) answer() (*message.Message, error) { return r.m, r.err }
 
 // run makes attempts until one ends the request or ctx ends.
 func (h *Heap) run(ctx context.Context, company message.CompanyID, m *message.Message) result {
-	r := &request{h: h, company: company, m: m, begin: time.Now(), trace: h.tracer(), silent: map[message.NodeID]bool{}}
+	r := &request{h: h, company: company, m: m, begin: time.Now(), trace: h.tracer(), silent: map[message.NodeID]bool{},
+		under: map[message.NodeID][]*attempt{}, arrivals: make(chan arrival, mostArrivals)}
+	defer r.close()
 	m.Company = company
 	if h.cfg.Near && m.Op == message.READ {
 		d := h.directory()
@@ -84,9 +89,24 @@ func (h *Heap) run(ctx context.Context, company message.CompanyID, m *message.Me
 				return result{nil, r.giveUp(ctx), r.sent}
 			}
 		}
-		if err := r.rest(ctx, round); err != nil {
+		if a := r.rest(ctx, round); a != nil {
+			return result{a, nil, true}
+		}
+		if ctx.Err() != nil {
 			return result{nil, r.giveUp(ctx), r.sent}
 		}
+	}
+}
+
+// close forgets what is still under way.
+func (r *request) close() {
+	for _, all := range r.under {
+		for _, t := range all {
+			t.cancel()
+		}
+	}
+	for _, cancel := range r.probes {
+		cancel()
 	}
 }
 
@@ -120,8 +140,9 @@ func (r *request) candidates() []message.NodeID {
 	return nodes
 }
 
-// rest pauses after a round in which nobody could do it, says what it waits for and renews the directory.
-func (r *request) rest(ctx context.Context, round int) error {
+// rest pauses after a round in which nobody could do it, says what it waits for and renews the directory. It
+// returns an answer that comes meanwhile and ends the request.
+func (r *request) rest(ctx context.Context, round int) *message.Message {
 	if waited := time.Since(r.begin); waited > 300*time.Millisecond && !r.said {
 		r.said = true
 		r.h.say(fmt.Sprintf("company %s does not answer yet; waiting", r.company))
@@ -130,121 +151,18 @@ func (r *request) rest(ctx context.Context, round int) error {
 		r.h.refresh(ctx)
 	}
 	pause := min(5<<min(round, 4), 50)
-	select {
-	case <-time.After(time.Duration(pause+rand.IntN(pause)) * time.Millisecond):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// ask makes one attempt at one node. It returns the answer if that ends the request; otherwise the node
-// that the answer names, or NoNode.
-func (r *request) ask(ctx context.Context, to message.NodeID) (*message.Message, message.NodeID) {
-	a, err := r.attempt(ctx, to)
-	if err != nil {
-		r.last = err
-		if message.CodeOf(err) == message.Busy { // our own side is full: it says nothing of the node
-			r.refused = message.Busy
-			return nil, message.NoNode
-		}
-		if ctx.Err() != nil { // it was the caller's time that ended, not the node's life
-			return nil, message.NoNode
-		}
-		r.silent[to] = true
-		r.h.forgetLeader(r.company, to)
-		r.note("node %s: %v", to, err)
-		return nil, message.NoNode
-	}
-	delete(r.silent, to)
-	switch a.Status {
-	case message.NotLeader:
-		r.refused = a.Status
-		if a.Final != message.NoNode && !r.silent[a.Final] {
-			r.h.learnLeader(r.company, a.Final, a.Term)
-			return nil, a.Final
-		}
-		return nil, message.NoNode
-	case message.Retry:
-		r.sent, r.refused = true, a.Status
-		return nil, message.NoNode
-	case message.Busy, message.Unavailable, message.Unsupported, message.Stale:
-		if a.Status == message.Unsupported && a.Final == message.NoNode && r.company != 0 {
-			return a, message.NoNode
-		}
-		r.refused = a.Status
-		r.last = a.Err()
-		if a.Status == message.Stale {
-			r.h.refresh(ctx)
-		}
-		return nil, message.NoNode
-	}
-	if !r.near { // an owner that reads need not lead
-		r.h.learnLeader(r.company, to, a.Term)
-	}
-	return a, message.NoNode
-}
-
-// errSilent is an owner that gave no sign of life for an attempt's length.
-var errSilent = errors.New("no sign of life")
-
-type outcome struct {
-	m   *message.Message
-	err error
-}
-
-// attempt sends the message to one node and waits for its answer for as long as the node lives.
-func (r *request) attempt(ctx context.Context, to message.NodeID) (*message.Message, error) {
-	h := r.h
-	m := *r.m
-	m.Target, m.Final = to, to
-	start := time.Now()
-	if start.Sub(h.cfg.Carrier.Heard(to)) > 50*time.Millisecond {
-		m.Flags |= message.NeedCallback // one that was heard a moment ago need not prove that it lives
-	}
-	r.event(&m)
-	done := make(chan outcome, 1)
-	alive := make(chan struct{}, 1)
-	cancel := h.cfg.Carrier.Start(to, &m, func() {
-		select {
-		case alive <- struct{}{}:
-		default:
-		}
-	}, func(a *message.Message, err error) { done <- outcome{a, err} })
-	defer cancel()
-	wait := h.cfg.Attempt
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
+	over := time.NewTimer(time.Duration(pause+rand.IntN(pause)) * time.Millisecond)
+	defer over.Stop()
 	for {
 		select {
-		case o := <-done:
-			if o.err != nil {
-				var link interface{ MaybeSent() bool }
-				if !errors.As(o.err, &link) || link.MaybeSent() {
-					r.sent = r.sent || m.Op.Logged()
-				}
-				return nil, o.err
+		case got := <-r.arrivals:
+			if a, next := r.take(ctx, got); a != nil || next != message.NoNode {
+				return a
 			}
-			r.event(o.m)
-			return o.m, nil
-		case <-alive:
-			r.alive = true
-			r.event(&message.Message{Op: message.ALIVE, Source: to, Target: message.NoNode, Final: message.NoNode})
-			wait = 4 * h.cfg.Attempt
-			timer.Reset(wait)
-		case <-timer.C:
-			if heard := h.cfg.Carrier.Heard(to); heard.After(start) && time.Since(heard) < wait {
-				r.alive = true
-				start = heard
-				wait = min(2*wait, time.Second)
-				timer.Reset(wait)
-				continue
-			}
-			r.sent = r.sent || m.Op.Logged()
-			return nil, errSilent
+		case <-over.C:
+			return nil
 		case <-ctx.Done():
-			r.sent = r.sent || m.Op.Logged()
-			return nil, ctx.Err()
+			return nil
 		}
 	}
 }
@@ -354,7 +272,7 @@ func (h *Heap) refresh(ctx context.Context) {
 	for _, n := range order {
 		m := message.New(message.DIRECTORY)
 		m.Epoch = d.Epoch
-		a, err := h.call(ctx, n, m, h.cfg.Attempt)
+		a, err := h.call(ctx, n, m, h.patience(n))
 		if err != nil || a.Status != message.Done {
 			continue
 		}
@@ -375,6 +293,11 @@ func (h *Heap) startNode() uint32 {
 	return uint32(h.cfg.Home)
 }
 
+type outcome struct {
+	m   *message.Message
+	err error
+}
+
 // call asks one node directly, whoever leads: for what a node says of itself.
 func (h *Heap) call(ctx context.Context, to message.NodeID, m *message.Message, most time.Duration) (*message.Message, error) {
 	begin, trace := time.Now(), h.tracer()
@@ -387,7 +310,7 @@ func (h *Heap) call(ctx context.Context, to message.NodeID, m *message.Message, 
 	done := make(chan outcome, 1)
 	cancel := h.cfg.Carrier.Start(to, m, func() {}, func(a *message.Message, err error) { done <- outcome{a, err} })
 	defer cancel()
-	timer := time.NewTimer(most)
+	timer := time.NewTimer(max(most, h.patience(to)))
 	defer timer.Stop()
 	select {
 	case o := <-done:

@@ -11,9 +11,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"dmalloc/message"
 	"dmalloc/ring"
+	"dmalloc/transport"
 )
 
 // What a new cluster gets where its Config says nothing.
@@ -154,10 +156,13 @@ func (c *Config) settle(found *kept) (message.Settings, error) {
 	}
 	s := message.Settings{Version: DataVersion, Nodes: or(c.Nodes, DefaultNodes), Replicas: or(c.Replicas, DefaultReplicas),
 		Memory: or(c.Memory, DefaultMemory), Acks: or(c.Acks, DefaultAcks), Tick: or(c.Tick, DefaultTick),
-		Election: or(c.Election, DefaultElection), Heartbeat: or(c.Heartbeat, DefaultHeartbeat), Topology: c.Topology,
+		Election: c.Election, Heartbeat: or(c.Heartbeat, DefaultHeartbeat), Topology: c.Topology,
 		RegisterReplicas: or(c.RegisterReplicas, DefaultRegisters),
 		LogShards:        or(c.LogShards, DefaultLogShards), Executors: or(c.Executors, DefaultExecutors)}
 	s.Companies = ring.Companies(s.Nodes, s.Memory)
+	if s.Election == 0 {
+		s.Election = electionFor(transport.LongestRoundTrip(s.Nodes, s.Topology), s.Tick)
+	}
 	if s.Election < 5*s.Heartbeat {
 		return s, message.Errorf(message.InvalidArgument, "an election timeout of %d ticks is too short for a heartbeat each %d; give at least %d",
 			s.Election, s.Heartbeat, 5*s.Heartbeat)
@@ -174,6 +179,14 @@ func (c *Config) settle(found *kept) (message.Settings, error) {
 	}
 	s.Cluster = hex.EncodeToString(id[:])
 	return s, nil
+}
+
+// electionFor is the election timeout, in ticks, for nodes that are far apart: three round trips, so that votes,
+// and the first answers to a new leader, arrive well within one. Near nodes keep the default, which ends a
+// dead leader's reign sooner.
+func electionFor(roundTrip time.Duration, tick int) int {
+	length := time.Duration(tick) * time.Millisecond
+	return max(DefaultElection, int((3*roundTrip+length-1)/length))
 }
 
 func or[T comparable](a, b T) T {

@@ -39,6 +39,7 @@ func Judge(v View) Report {
 		j.report.Companies = append(j.report.Companies, c)
 		needs = append(needs, wants...)
 	}
+	j.distances()
 	wants := j.registers()
 	j.verdict(append(needs, wants...))
 	return j.report

@@ -8,6 +8,7 @@ import (
 	"math/bits"
 	"strconv"
 	"strings"
+	"time"
 )
 
 const (
@@ -241,6 +242,13 @@ const (
 	DefaultReplaceAfter = 60_000   // milliseconds
 	DefaultCache        = 64 << 20 // bytes
 )
+
+// LongestRoundTrip is how long a frame and its answer may take between two owners of a company for it to elect a
+// leader: one that was just elected steps down if a majority has not answered within an election timeout, of which
+// a third is left for disks and ticks.
+func (s Settings) LongestRoundTrip() time.Duration {
+	return time.Duration(s.Tick*s.Election) * time.Millisecond * 2 / 3
+}
 
 // Edge is a direct link between two nodes.
 type Edge struct {

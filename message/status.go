@@ -40,6 +40,15 @@ type NodeStatus struct {
 	// DiskFree and DiskTotal are of the file system that holds the node's files, in bytes; 0 where it is not known.
 	DiskFree  uint64 `json:"disk_free"`
 	DiskTotal uint64 `json:"disk_total"`
+	// Delays are what a topology or a fault puts on the frames that this node sends to its neighbours, where it
+	// does; not what the network itself takes.
+	Delays []Delay `json:"delays,omitempty"`
+}
+
+// Delay is how late frames to a node leave.
+type Delay struct {
+	Node NodeID `json:"node"`
+	US   int64  `json:"us"` // microseconds
 }
 
 // Belief is what a node's failure detector says of another node, and for how long.

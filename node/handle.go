@@ -163,6 +163,11 @@ func (n *Node) Status() message.NodeStatus {
 	s.TimeMS = time.Now().UnixMilli()
 	s.DiskFree, s.DiskTotal = diskSpace(n.cfg.Dir)
 	s.Detector, s.Jobs = n.beliefs(), n.jobs.Running()
+	for _, other := range n.directory.Load().Nodes {
+		if d := n.transport.Delay(other.ID); d > 0 {
+			s.Delays = append(s.Delays, message.Delay{Node: other.ID, US: d.Microseconds()})
+		}
+	}
 	for _, r := range n.host.Replicas() {
 		s.Replicas = append(s.Replicas, r.Status())
 	}

@@ -260,15 +260,19 @@ func (r *Replica) readTogether(batch []request) {
 	}
 }
 
-// catchUpTry is how long one ReadIndex of CatchUp may take. Dragonboat forgets one that was asked while
-// there was no leader, or of a leader that is gone, and only its own timeout tells.
+// catchUpTry is how long the first ReadIndex of CatchUp may take. Dragonboat forgets one that was asked while
+// there was no leader, or of a leader that is gone, and only its own timeout tells. The next has longer, for it
+// takes two round trips, and owners may be far apart.
 const catchUpTry = 300 * time.Millisecond
 
 // CatchUp waits until this owner has applied all that was committed when it was called.
 func (r *Replica) CatchUp(ctx context.Context) error {
-	for {
-		if r.lead.Load().known && r.confirm(ctx) {
-			return nil
+	for try := catchUpTry; ; {
+		if r.lead.Load().known {
+			if r.confirm(ctx, try) {
+				return nil
+			}
+			try = min(2*try, entryTimeout)
 		}
 		select {
 		case <-time.After(10 * time.Millisecond):
@@ -279,8 +283,8 @@ func (r *Replica) CatchUp(ctx context.Context) error {
 }
 
 // confirm says whether one ReadIndex succeeded.
-func (r *Replica) confirm(ctx context.Context) bool {
-	state, err := r.host.nh.ReadIndex(uint64(r.ID), catchUpTry)
+func (r *Replica) confirm(ctx context.Context, most time.Duration) bool {
+	state, err := r.host.nh.ReadIndex(uint64(r.ID), most)
 	if err != nil {
 		return false
 	}

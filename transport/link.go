@@ -114,6 +114,16 @@ func (t *Transport) Fault(to message.NodeID) LinkFault {
 	return l.fault
 }
 
+// Delay is how long frames to a neighbour are held back, by the topology and by a fault.
+func (t *Transport) Delay(to message.NodeID) time.Duration {
+	if l := t.link(to); l != nil {
+		if w := l.way.Load(); w != nil {
+			return time.Duration(w.delay)
+		}
+	}
+	return 0
+}
+
 // Heard is when the last frame of a node arrived, directly or through others; zero if none ever did.
 func (t *Transport) Heard(from message.NodeID) time.Time {
 	l := t.link(from)

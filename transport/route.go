@@ -2,6 +2,7 @@ package transport
 
 import (
 	"sort"
+	"time"
 
 	"dmalloc/message"
 )
@@ -94,4 +95,32 @@ func (r *routes) path(to message.NodeID) []message.NodeID {
 		back[i], back[j] = back[j], back[i]
 	}
 	return back
+}
+
+// LongestRoundTrip is how long the latencies of edges make the way between two of n nodes there and back, for
+// those that are farthest apart while all relay. It is 0 in a full mesh.
+func LongestRoundTrip(n int, edges []message.Edge) time.Duration {
+	latency := map[[2]message.NodeID]time.Duration{}
+	for _, e := range edges {
+		d := time.Duration(e.LatencyUS) * time.Microsecond
+		latency[[2]message.NodeID{e.A, e.B}], latency[[2]message.NodeID{e.B, e.A}] = d, d
+	}
+	oneWay := make([]time.Duration, n*n)
+	for from := range n {
+		routes := newRoutes(message.NodeID(from), n, edges, nil)
+		for to := range n {
+			at := message.NodeID(from)
+			for _, next := range routes.path(message.NodeID(to)) {
+				oneWay[from*n+to] += latency[[2]message.NodeID{at, next}]
+				at = next
+			}
+		}
+	}
+	var longest time.Duration
+	for from := range n {
+		for to := range from {
+			longest = max(longest, oneWay[from*n+to]+oneWay[to*n+from])
+		}
+	}
+	return longest
 }

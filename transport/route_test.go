@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"sort"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -141,6 +142,27 @@ func TestNeighboursAreSorted(t *testing.T) {
 	for i, l := range neighbours(7, reference()) {
 		if !sort.SliceIsSorted(l, func(a, b int) bool { return l[a] < l[b] }) {
 			t.Errorf("neighbours of %d: %v", i, l)
+		}
+	}
+}
+
+func TestLongestRoundTrip(t *testing.T) {
+	edge := func(a, b message.NodeID, ms int64) message.Edge {
+		return message.Edge{A: a, B: b, LatencyUS: ms * 1000}
+	}
+	for name, c := range map[string]struct {
+		n     int
+		edges []message.Edge
+		want  time.Duration
+	}{
+		"a mesh":                 {3, nil, 0},
+		"one node":               {1, []message.Edge{}, 0},
+		"a line adds up":         {3, []message.Edge{edge(0, 1, 10), edge(1, 2, 20)}, 60 * time.Millisecond},
+		"fewest hops are taken":  {3, []message.Edge{edge(0, 1, 1), edge(1, 2, 1), edge(0, 2, 50)}, 100 * time.Millisecond},
+		"a link without latency": {3, []message.Edge{edge(0, 1, 0), edge(1, 2, 5)}, 10 * time.Millisecond},
+	} {
+		if got := LongestRoundTrip(c.n, c.edges); got != c.want {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
 	}
 }

@@ -1,0 +1,256 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"dmalloc/message"
+)
+
+// attempt is one copy of a request, on its way to a node. It stays under way when the request turns to another
+// node: an answer that comes late counts as any other, for the request has the same number in all its copies.
+//
+//	sent ──▶ half of the patience without a sign: is the node there? (TEST)
+//	     ──▶ a sign of life: it works on it, so wait on; repeat what has probably been lost
+//	     ──▶ patience over without a sign: on to the next node, and listen to this one, too
+type attempt struct {
+	to       message.NodeID
+	at       time.Time
+	callback bool // asked to say at once that it lives
+	alive    bool // and did
+	cancel   func()
+}
+
+// arrival is what came of an attempt: a sign of life, or its end.
+type arrival struct {
+	of    *attempt
+	at    time.Time
+	alive bool
+	m     *message.Message
+	err   error
+}
+
+const (
+	mostAttempts = 4           // copies under way to one node; the oldest is given up for a newer one
+	mostArrivals = 16          // that wait to be looked at
+	repeatMost   = time.Second // between two copies to a node that gives no answer
+)
+
+// errSilent is an owner that gave no sign of life for as long as one should take.
+var errSilent = errors.New("no sign of life")
+
+// send puts a copy of the request under way to a node.
+func (r *request) send(to message.NodeID, callback bool) *attempt {
+	h := r.h
+	m := *r.m
+	m.Target, m.Final = to, to
+	t := &attempt{to: to, at: time.Now()}
+	// One that was heard a moment ago, and usually answers soon, need not prove that it lives.
+	if callback || t.at.Sub(h.cfg.Carrier.Heard(to)) > 50*time.Millisecond || h.pace.answer.get(to).mean > h.cfg.Attempt/2 {
+		m.Flags |= message.NeedCallback
+		t.callback = true
+	}
+	r.event(&m)
+	if all := r.under[to]; len(all) == mostAttempts {
+		r.forget(all[0])
+	}
+	r.under[to] = append(r.under[to], t)
+	t.cancel = h.cfg.Carrier.Start(to, &m,
+		func() { r.post(arrival{of: t, at: time.Now(), alive: true}) },
+		func(a *message.Message, err error) { r.post(arrival{of: t, at: time.Now(), m: a, err: err}) })
+	return t
+}
+
+// post never blocks: what finds no room is as good as lost, and asked for again.
+func (r *request) post(a arrival) {
+	select {
+	case r.arrivals <- a:
+	default:
+	}
+}
+
+// forget gives up an attempt.
+func (r *request) forget(t *attempt) {
+	t.cancel()
+	r.ended(t)
+}
+
+// ended takes an attempt off those under way.
+func (r *request) ended(t *attempt) {
+	all := r.under[t.to]
+	for i := range all {
+		if all[i] == t {
+			r.under[t.to] = append(all[:i:i], all[i+1:]...)
+			return
+		}
+	}
+}
+
+// early says that a node has a copy already, and that it is too soon for another: the pause between copies doubles.
+func (r *request) early(to message.NodeID) bool {
+	all := r.under[to]
+	if len(all) == 0 {
+		return false
+	}
+	return time.Since(all[len(all)-1].at) < min(r.h.patience(to)<<len(all), repeatMost)
+}
+
+// ask makes one attempt at one node, and waits for its answer for as long as the node lives. It returns the
+// answer if that ends the request, be it from this node or from one asked before; otherwise the node that the
+// answer names, or NoNode.
+func (r *request) ask(ctx context.Context, to message.NodeID) (*message.Message, message.NodeID) {
+	if r.early(to) {
+		return nil, message.NoNode
+	}
+	h := r.h
+	t := r.send(to, false)
+	start, wait := t.at, h.patience(to)
+	timer := time.NewTimer(wait / 2)
+	defer timer.Stop()
+	for half := true; ; {
+		select {
+		case got := <-r.arrivals:
+			a, next := r.take(ctx, got)
+			if a != nil {
+				return a, message.NoNode
+			}
+			switch {
+			case got.of.to == to && got.alive:
+				half, wait = false, h.patience(to)+3*h.cfg.Attempt
+				timer.Reset(wait)
+			case got.of == t:
+				return nil, next
+			}
+		case <-timer.C:
+			heard := h.cfg.Carrier.Heard(to)
+			switch {
+			case half:
+				half = false
+				if !heard.After(start) && !t.callback {
+					r.probe(to)
+				}
+				timer.Reset(wait - wait/2)
+			case heard.After(start) && time.Since(heard) < wait:
+				r.alive = true
+				if r.lost(t, wait) {
+					t = r.send(to, true)
+				}
+				start = heard
+				wait = min(2*wait, max(repeatMost, h.patience(to)))
+				timer.Reset(wait)
+			default:
+				r.sent = r.sent || r.m.Op.Logged()
+				r.silence(to, errSilent)
+				return nil, message.NoNode
+			}
+		case <-ctx.Done(): // it was the caller's time that ended, not the node's life
+			r.sent = r.sent || r.m.Op.Logged()
+			return nil, message.NoNode
+		}
+	}
+}
+
+// lost says that an attempt, or its answer, has probably been lost on the way to or from a node that lives.
+func (r *request) lost(t *attempt, waited time.Duration) bool {
+	if waited >= repeatMost {
+		return true
+	}
+	return !t.alive && time.Since(t.at) >= r.h.pace.answer.get(t.to).patience(r.h.patience(t.to), longestTrip)
+}
+
+// probe asks a node for a sign of life alone, for the request did not ask for one and may take long. Heard tells
+// that it came; when it came tells how long the way is.
+func (r *request) probe(to message.NodeID) {
+	m := message.New(message.TEST)
+	m.Target, m.Final = to, to
+	r.event(m)
+	begin, sign := time.Now(), &r.h.pace.sign
+	r.probes = append(r.probes, r.h.cfg.Carrier.Start(to, m, func() {}, func(_ *message.Message, err error) {
+		if err == nil {
+			sign.took(to, time.Since(begin))
+		}
+	}))
+}
+
+// take looks at what came. It returns an answer that ends the request; otherwise the node that it names, or NoNode.
+func (r *request) take(ctx context.Context, got arrival) (*message.Message, message.NodeID) {
+	to, h := got.of.to, r.h
+	took := got.at.Sub(got.of.at)
+	if got.alive {
+		if !got.of.alive {
+			h.pace.sign.took(to, took)
+		}
+		got.of.alive, r.alive = true, true
+		delete(r.silent, to)
+		r.event(&message.Message{Op: message.ALIVE, Source: to, Target: message.NoNode, Final: message.NoNode})
+		return nil, message.NoNode
+	}
+	r.ended(got.of)
+	if got.err != nil {
+		r.failed(got.of, got.err)
+		return nil, message.NoNode
+	}
+	r.event(got.m)
+	a, next := r.judge(ctx, to, got.m)
+	switch {
+	case a != nil:
+		h.pace.answer.took(to, took)
+		if s := h.pace.sign.get(to); s.known && took < s.mean { // the way cannot have taken longer
+			h.pace.sign.took(to, took)
+		}
+	case got.m.Status == message.NotLeader && !got.of.alive: // said at once
+		h.pace.sign.took(to, took)
+	}
+	return a, next
+}
+
+// failed notes why there is no answer.
+func (r *request) failed(t *attempt, err error) {
+	var link interface{ MaybeSent() bool }
+	if !errors.As(err, &link) || link.MaybeSent() {
+		r.sent = r.sent || r.m.Op.Logged()
+	}
+	if message.CodeOf(err) == message.Busy { // our own side is full: it says nothing of the node
+		r.refused = message.Busy
+		return
+	}
+	r.silence(t.to, err)
+}
+
+// silence notes that a node gave no sign of life.
+func (r *request) silence(n message.NodeID, err error) {
+	r.silent[n] = true
+	r.h.forgetLeader(r.company, n)
+	r.note("node %s: %v", n, err)
+}
+
+// judge says what an answer means: it ends the request, or names the node to ask, or neither.
+func (r *request) judge(ctx context.Context, to message.NodeID, a *message.Message) (*message.Message, message.NodeID) {
+	delete(r.silent, to)
+	switch a.Status {
+	case message.NotLeader:
+		r.refused = a.Status
+		if a.Final != message.NoNode && !r.silent[a.Final] {
+			r.h.learnLeader(r.company, a.Final, a.Term)
+			return nil, a.Final
+		}
+		return nil, message.NoNode
+	case message.Retry:
+		r.sent, r.refused = true, a.Status
+		return nil, message.NoNode
+	case message.Busy, message.Unavailable, message.Unsupported, message.Stale:
+		if a.Status == message.Unsupported && a.Final == message.NoNode && r.company != 0 {
+			return a, message.NoNode
+		}
+		r.refused = a.Status
+		if a.Status == message.Stale {
+			r.h.refresh(ctx)
+		}
+		return nil, message.NoNode
+	}
+	if !r.near { // an owner that reads need not lead
+		r.h.learnLeader(r.company, to, a.Term)
+	}
+	return a, message.NoNode
+}
