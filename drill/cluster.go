@@ -40,6 +40,7 @@ type Config struct {
 	Seed      uint64
 	Length    time.Duration // how long faults come; 0 means 30 s, or what the script takes
 	Kinds     []Kind        // nil means DefaultKinds, or Majority where one owner is all there is
+	Pace      time.Duration // the mean time between the beginnings of faults; 0 means what Plan says
 	Script    []Step        // played instead of a plan, where it is not nil
 	Nodes     int
 	Replicas  int
@@ -90,7 +91,24 @@ func or[T comparable](v, otherwise T) T {
 }
 
 func (c Config) plan() Plan {
-	return Plan{Seed: c.Seed, Length: c.Length, Nodes: c.Nodes, Replicas: c.Replicas, Companies: c.Companies, Kinds: c.Kinds}
+	return Plan{Seed: c.Seed, Length: c.Length, Nodes: c.Nodes, Replicas: c.Replicas, Companies: c.Companies, Kinds: c.Kinds, Pace: c.Pace}
+}
+
+// timetable is that of the plan, which begins now.
+func (c Config) timetable(now time.Duration) *timetable {
+	rows, _ := c.plan().rows() // the plan was made
+	return &timetable{begin: now, spare: c.plan().pace(rows).spare, began: map[int]moment{}}
+}
+
+// planned counts the faults of a script, by kind.
+func planned(steps []Step) map[string]int {
+	all := map[string]int{}
+	for _, s := range steps {
+		if k := s.Command.Kind(); k != "" {
+			all[string(k)]++
+		}
+	}
+	return all
 }
 
 // steps is the script that the run plays.

@@ -17,6 +17,7 @@ type run struct {
 	begin   time.Time
 	rec     *Recorder
 	work    *workload
+	planned map[string]int // faults, by kind
 	workers []*worker
 	closers []func()
 	player  *player
@@ -38,7 +39,7 @@ func Run(ctx context.Context, cluster Cluster, cfg Config, say func(string)) (*R
 	if say == nil {
 		say = func(string) {}
 	}
-	r := &run{cluster: cluster, cfg: cfg, begin: time.Now(), work: &workload{keys: newKeyring()}}
+	r := &run{cluster: cluster, cfg: cfg, begin: time.Now(), planned: planned(steps), work: &workload{keys: newKeyring()}}
 	r.work.next.Store(cfg.Registers)
 	now := func() time.Duration { return time.Since(r.begin) }
 	r.rec = NewRecorder(now, cfg.MaxCalls)
@@ -121,6 +122,9 @@ func (r *run) breakIt(ctx context.Context, steps []Step, say func(string)) {
 	most := r.cfg.Length + 2*spare // commands take time too, and the run shall not grow by it
 	if r.cfg.Script != nil {
 		most = 0
+	}
+	if r.cfg.Script == nil {
+		r.player.times = r.cfg.timetable(r.player.now())
 	}
 	r.player.play(ctx, steps, most)
 	if ctx.Err() != nil {

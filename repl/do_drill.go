@@ -106,7 +106,17 @@ func allDrillOptions() []drillOption {
 			}
 			return nil
 		}},
-		{"--faults", "LIST", "kinds of faults, with commas", func(q *drillRequest, v string) (err error) {
+		{"--pace", "TIME", "the mean time between the beginnings of faults, whose lengths go with it; about 850ms if it is not given", func(q *drillRequest, v string) (err error) {
+			if q.cfg.Pace, err = time.ParseDuration(v); err != nil || q.cfg.Pace <= 0 {
+				return message.Errorf(message.InvalidArgument, "%s is no pace; use a time such as 500ms or 5s", message.Quote(v))
+			}
+			return nil
+		}},
+		{"--rate", "N", "how many calls each client makes in a second, at most; 200 if it is not given", func(q *drillRequest, v string) (err error) {
+			q.cfg.Rate, err = parseCount(v)
+			return err
+		}},
+		{"--faults", "LIST", "kinds of faults, with commas; kill:3 comes three times as often as others", func(q *drillRequest, v string) (err error) {
 			q.cfg.Kinds, err = drill.ParseKinds(v)
 			return err
 		}},
@@ -145,8 +155,8 @@ func parseDrill(c *call) (drillRequest, error) {
 			return q, err
 		}
 	}
-	if q.replay != "" && (given["--faults"] || given["--for"]) {
-		return q, c.usage("--replay takes faults and length from its file; leave --faults and --for out")
+	if q.replay != "" && (given["--faults"] || given["--for"] || given["--pace"]) {
+		return q, c.usage("--replay takes faults and length from its file; leave --faults, --for and --pace out")
 	}
 	return q, nil
 }
@@ -260,7 +270,7 @@ func (s *Shell) agree(ctx context.Context) error {
 func drilled(q *drillRequest, res *drill.Result) (result, error) {
 	r := result{columns: []string{"verdict", "seed", "operations", "unknown", "faults", "longest_unavailable_ms"},
 		fields: []field{{"verdict", res.Verdict}, {"seed", res.Seed}, {"operations", res.Operations}, {"unknown", res.Unknown},
-			{"faults", res.Faults}, {"longest_unavailable_ms", res.LongestMS}, {"unavailable", res.Where}, {"findings", some(res.Findings)}}}
+			{"faults", res.Faults}, {"planned", res.Planned}, {"longest_unavailable_ms", res.LongestMS}, {"unavailable", res.Where}, {"findings", some(res.Findings)}}}
 	var faults []string
 	for k, n := range res.Faults {
 		faults = append(faults, fmt.Sprintf("%s:%d", k, n))
