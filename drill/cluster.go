@@ -50,21 +50,22 @@ type Config struct {
 	Rate      int           // calls a second of each client, at most; 0 means 200
 	Timeout   time.Duration // of a call; 0 means 4 s
 	Heal      time.Duration // how long the cluster may take to be whole again; 0 means 60 s
-	Judge     time.Duration // how long the checker may take; 0 means 60 s. What it has not judged then fails the drill
-	MaxCalls  int           // that are recorded, about 200 bytes each; 0 means 1,000,000
+	Judge     time.Duration // how long the checker may take; 0 means 60 s, or a quarter of a longer Length. What it has not judged then fails the drill
+	MaxCalls  int           // that are recorded, about 200 bytes each; beyond them the drill fails. 0 means what clients can make at their rate, 1,000,000 to 8,000,000
 	Registers uint64        // the first register to use; those that hold something are passed over. 0 means one by the seed
 }
 
 // WithDefaults fills in and judges a configuration.
 func (c Config) WithDefaults() (Config, error) {
 	c.Clients, c.Rate = or(c.Clients, 4), or(c.Rate, 200)
-	c.Timeout, c.Heal, c.Judge = or(c.Timeout, 4*time.Second), or(c.Heal, time.Minute), or(c.Judge, time.Minute)
-	c.MaxCalls = or(c.MaxCalls, 1_000_000)
+	c.Timeout, c.Heal = or(c.Timeout, 4*time.Second), or(c.Heal, time.Minute)
 	c.Registers = or(c.Registers, 0xd000_0000_0000_0000|c.Seed<<20&0x0fff_ffff_fff0_0000)
 	if c.Script != nil {
 		c.Length = or(c.Length, lasts(c.Script))
 	}
 	c.Length = or(c.Length, 30*time.Second)
+	c.Judge = or(c.Judge, max(time.Minute, c.Length/4))
+	c.MaxCalls = or(c.MaxCalls, int(min(mostCalls, max(fewCalls, 2*c.Length.Seconds()*float64(c.Rate)*float64(c.Clients)))))
 	if c.Kinds == nil {
 		c.Kinds = DefaultKinds()
 		if c.plan().Minority() < 1 {
@@ -81,6 +82,12 @@ func (c Config) WithDefaults() (Config, error) {
 	}
 	return c, nil
 }
+
+// Of calls that are recorded, unless another number is asked for.
+const (
+	fewCalls  = 1_000_000
+	mostCalls = 8_000_000
+)
 
 func or[T comparable](v, otherwise T) T {
 	var zero T
