@@ -50,6 +50,30 @@ func (r *Recorder) Log() *Log {
 	return l
 }
 
+// lastLog makes the log of a client of the end, which always has room: it makes few calls, and without them
+// nothing is freed.
+func (r *Recorder) lastLog() *Log {
+	l := r.Log()
+	l.room = true
+	return l
+}
+
+// mallocs are the allocations that calls were answered with, and the sizes of those that had no answer.
+func (r *Recorder) mallocs() (acked map[extent]bool, lost []uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	acked = map[extent]bool{}
+	for _, l := range r.logs {
+		for _, o := range l.ops {
+			if o.Do == Malloc {
+				acked[extent{o.Addr, o.Size}] = true
+			}
+		}
+		lost = append(lost, l.lost...)
+	}
+	return acked, lost
+}
+
 // Log is what one client called, in order.
 type Log struct {
 	r       *Recorder
@@ -61,6 +85,7 @@ type Log struct {
 	lost    []uint64 // sizes of mallocs with unknown outcome
 	refused int
 	unread  int
+	room    bool // always
 }
 
 // try is a call as far as availability goes.
@@ -78,7 +103,7 @@ func (l *Log) Value() uint64 {
 
 // Begin stamps a call. It is false when the recorder is full: then the call must not be made.
 func (l *Log) Begin(o Op) (Op, bool) {
-	if l.r.kept.Add(1) > l.r.most {
+	if !l.room && l.r.kept.Add(1) > l.r.most {
 		return o, false
 	}
 	o.Client, o.Call = l.client, l.r.stamp()
@@ -187,7 +212,7 @@ func (r *Recorder) History() History {
 		h.Lost = append(h.Lost, l.lost...)
 		h.Defects = append(h.Defects, l.defects...)
 	}
-	slices.SortFunc(h.Ops, func(a, b Op) int { return cmp.Compare(a.Call, b.Call) })
+	sortByCall(h.Ops)
 	h.Tries = len(tries)
 	h.Longest, h.Where = longestGap(tries)
 	return h
@@ -241,4 +266,8 @@ func groupGap(all []try) (longest time.Duration) {
 		}
 	}
 	return longest
+}
+
+func sortByCall(ops []Op) {
+	slices.SortFunc(ops, func(a, b Op) int { return cmp.Compare(a.Call, b.Call) })
 }

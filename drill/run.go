@@ -116,8 +116,14 @@ func (r *run) firstKeys(ctx context.Context) error {
 func (r *run) breakIt(ctx context.Context, steps []Step, say func(string)) {
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
+	play, enough := context.WithCancel(ctx) // faults without clients prove nothing
+	defer enough()
 	for _, w := range r.workers {
-		wg.Go(func() { w.run(ctx, stop, time.Second/time.Duration(r.cfg.Rate)) })
+		wg.Go(func() {
+			if w.run(ctx, stop, time.Second/time.Duration(r.cfg.Rate)) {
+				enough()
+			}
+		})
 	}
 	most := r.cfg.Length + 2*spare // commands take time too, and the run shall not grow by it
 	if r.cfg.Script != nil {
@@ -126,7 +132,10 @@ func (r *run) breakIt(ctx context.Context, steps []Step, say func(string)) {
 	if r.cfg.Script == nil {
 		r.player.times = r.cfg.timetable(r.player.now())
 	}
-	r.player.play(ctx, steps, most)
+	r.player.play(play, steps, most)
+	if play.Err() != nil && ctx.Err() == nil {
+		say(fmt.Sprintf("%d calls are recorded, and there is room for no more: the drill ends early", r.cfg.MaxCalls))
+	}
 	if ctx.Err() != nil {
 		r.found = append(r.found, Finding{Check: Idle, Text: "the drill was cut short; what happened until then was judged"})
 	}
