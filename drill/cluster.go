@@ -50,6 +50,7 @@ type Config struct {
 	Rate      int           // calls a second of each client, at most; 0 means 200
 	Timeout   time.Duration // of a call; 0 means 4 s
 	Heal      time.Duration // how long the cluster may take to be whole again; 0 means 60 s
+	Stuck     time.Duration // within which every company, the registers and malloc must work after the heal; 0 means 10 s
 	Judge     time.Duration // how long the checker may take; 0 means 60 s, or a quarter of a longer Length. What it has not judged then fails the drill
 	MaxCalls  int           // that are recorded, about 200 bytes each; beyond them the drill fails. 0 means what clients can make at their rate, 1,000,000 to 8,000,000
 	Registers uint64        // the first register to use; those that hold something are passed over. 0 means one by the seed
@@ -58,7 +59,7 @@ type Config struct {
 // WithDefaults fills in and judges a configuration.
 func (c Config) WithDefaults() (Config, error) {
 	c.Clients, c.Rate = or(c.Clients, 4), or(c.Rate, 200)
-	c.Timeout, c.Heal = or(c.Timeout, 4*time.Second), or(c.Heal, time.Minute)
+	c.Timeout, c.Heal, c.Stuck = or(c.Timeout, 4*time.Second), or(c.Heal, time.Minute), or(c.Stuck, 10*time.Second)
 	c.Registers = or(c.Registers, 0xd000_0000_0000_0000|c.Seed<<20&0x0fff_ffff_fff0_0000)
 	if c.Script != nil {
 		c.Length = or(c.Length, lasts(c.Script))
@@ -77,7 +78,7 @@ func (c Config) WithDefaults() (Config, error) {
 		return c, message.Errorf(message.InvalidArgument, "a drill needs a cluster; this one has %d nodes", c.Nodes)
 	case c.Clients < 1 || c.Clients > 256:
 		return c, message.Errorf(message.InvalidArgument, "%d clients cannot be had; use 1 to 256", c.Clients)
-	case c.Rate < 1 || c.Timeout < 0 || c.Heal < 0 || c.Judge < 0 || c.MaxCalls < 1 || c.Length < 0:
+	case c.Rate < 1 || c.Timeout < 0 || c.Heal < 0 || c.Stuck < 0 || c.Judge < 0 || c.MaxCalls < 1 || c.Length < 0:
 		return c, message.Errorf(message.InvalidArgument, "times, rates and limits of a drill are positive")
 	}
 	return c, nil

@@ -18,6 +18,8 @@ type Recorder struct {
 	last    atomic.Int64
 	clients atomic.Int64
 	kept    atomic.Int64
+	healed  atomic.Int64 // stamp; 0 before
+	seen    sync.Map     // groups in which a call succeeded since then
 	most    int64
 
 	mu   sync.Mutex
@@ -126,6 +128,9 @@ func (l *Log) End(o Op, err error) Outcome {
 	end := l.r.stamp()
 	out := Classify(err)
 	l.tries = append(l.tries, try{o.group(), o.Call, end, out == Answered})
+	if out == Answered && l.r.healed.Load() > 0 {
+		l.r.seen.LoadOrStore(o.group(), true)
+	}
 	switch out {
 	case Answered:
 		o.Return, o.Code = end, answer(o.Do, err)
@@ -195,7 +200,9 @@ type History struct {
 	Defects []string // answers with code internal
 	Full    bool     // the recorder had no room for all
 	Longest time.Duration
-	Where   string // the group that was longest without a success
+	Where   string                   // the group that was longest without a success
+	Back    map[string]time.Duration // how long each group took until it worked after the heal
+	Never   []string                 // groups that did not
 }
 
 // History puts the logs together. No client may be calling any more.
@@ -215,6 +222,9 @@ func (r *Recorder) History() History {
 	sortByCall(h.Ops)
 	h.Tries = len(tries)
 	h.Longest, h.Where = longestGap(tries)
+	if at := r.healed.Load(); at > 0 {
+		h.Back, h.Never = back(tries, at)
+	}
 	return h
 }
 

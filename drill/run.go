@@ -55,6 +55,7 @@ func Run(ctx context.Context, cluster Cluster, cfg Config, say func(string)) (*R
 	evidence.History = r.rec.History()
 	say(fmt.Sprintf("checking %d calls", len(evidence.Ops)))
 	r.found = append(r.found, r.player.findings()...)
+	r.found = append(r.found, evidence.slowToReturn(r.cfg.Stuck)...)
 	r.found = append(r.found, Check(*evidence, cfg.Judge)...)
 	return r.result(evidence), nil
 }
@@ -143,10 +144,16 @@ func (r *run) breakIt(ctx context.Context, steps []Step, say func(string)) {
 	defer cancel()
 	say("healing")
 	r.player.close(heal)
+	r.rec.healed.Store(r.rec.stamp())
 	whole, cancelWhole := context.WithTimeout(heal, r.cfg.Heal)
 	defer cancelWhole()
 	if err := becomeWhole(whole, r.cluster.View); err != nil {
 		r.found = append(r.found, Finding{Check: Stuck, Text: fmt.Sprintf("%v after everything was healed: %v", r.cfg.Heal, err)})
+	}
+	if play.Err() == nil {
+		if missing := r.rec.used(ctx, r.cfg.Stuck); missing != "" {
+			r.found = append(r.found, Finding{Check: Stuck, Text: fmt.Sprintf("%s: no call succeeded within %v after everything was healed", missing, r.cfg.Stuck)})
+		}
 	}
 	close(stop)
 	wg.Wait()

@@ -124,10 +124,41 @@ func allDrillOptions() []drillOption {
 			q.cfg.Clients, err = parseCount(v)
 			return err
 		}},
+		{"--stuck", "TIME", "within which every company and the registers must work when all is healed, or the drill fails; 10s if it is not given", func(q *drillRequest, v string) (err error) {
+			if q.cfg.Stuck, err = time.ParseDuration(v); err != nil || q.cfg.Stuck <= 0 {
+				return message.Errorf(message.InvalidArgument, "%s is no time to be back in; use one such as 5s", message.Quote(v))
+			}
+			return nil
+		}},
 		{"--replay", "FILE", "do what this script says instead", func(q *drillRequest, v string) error { q.replay = v; return nil }},
 		{"--script", "FILE", "write what was done into this script", func(q *drillRequest, v string) error { q.script = v; return nil }},
 		{"--html", "FILE", "write a picture of the counter-example into this page", func(q *drillRequest, v string) error { q.html = v; return nil }},
 	}
+}
+
+// drillWords are what a word of `drill` can be, behind what stands before it: an option that is not given yet, or a
+// value of the one before.
+func drillWords(before, prefix string) []string {
+	words := strings.Fields(before)
+	last := words[len(words)-1]
+	var out []string
+	for _, o := range allDrillOptions() {
+		switch {
+		case o.name == last && o.value == "FILE":
+			return files(prefix)
+		case o.name == last && o.name == "--faults":
+			done := prefix[:strings.LastIndexByte(prefix, ',')+1] // kinds before the one that is typed
+			for _, k := range drill.Kinds() {
+				out = append(out, done+string(k))
+			}
+			return out
+		case o.name == last:
+			return nil
+		case !slices.Contains(words, o.name):
+			out = append(out, o.name+" ")
+		}
+	}
+	return out
 }
 
 // parseDrill reads what stands behind `drill`: pairs of an option and its value, or --option=value.
@@ -270,7 +301,7 @@ func (s *Shell) agree(ctx context.Context) error {
 func drilled(q *drillRequest, res *drill.Result) (result, error) {
 	r := result{columns: []string{"verdict", "seed", "operations", "unknown", "faults", "longest_unavailable_ms"},
 		fields: []field{{"verdict", res.Verdict}, {"seed", res.Seed}, {"operations", res.Operations}, {"unknown", res.Unknown},
-			{"faults", res.Faults}, {"planned", res.Planned}, {"longest_unavailable_ms", res.LongestMS}, {"unavailable", res.Where}, {"findings", some(res.Findings)}}}
+			{"faults", res.Faults}, {"planned", res.Planned}, {"longest_unavailable_ms", res.LongestMS}, {"unavailable", res.Where}, {"back_ms", res.BackMS}, {"findings", some(res.Findings)}}}
 	var faults []string
 	for k, n := range res.Faults {
 		faults = append(faults, fmt.Sprintf("%s:%d", k, n))
