@@ -142,19 +142,21 @@ func drillWords(before, prefix string) []string {
 	words := strings.Fields(before)
 	last := words[len(words)-1]
 	var out []string
-	for _, o := range allDrillOptions() {
+	all := allDrillOptions()
+	if at := slices.IndexFunc(all, func(o drillOption) bool { return o.name == last }); at >= 0 {
 		switch {
-		case o.name == last && o.value == "FILE":
+		case all[at].value == "FILE":
 			return files(prefix)
-		case o.name == last && o.name == "--faults":
+		case last == "--faults":
 			done := prefix[:strings.LastIndexByte(prefix, ',')+1] // kinds before the one that is typed
 			for _, k := range drill.Kinds() {
 				out = append(out, done+string(k))
 			}
-			return out
-		case o.name == last:
-			return nil
-		case !slices.Contains(words, o.name):
+		}
+		return out
+	}
+	for _, o := range all {
+		if !slices.Contains(words, o.name) {
 			out = append(out, o.name+" ")
 		}
 	}
