@@ -74,25 +74,26 @@ func dial(ctx context.Context, t *transport.Transport, address string, o Options
 	}
 	var control *Control
 	var states func(context.Context) ([]Node, error)
+	var faults func(context.Context) ([]Fault, error)
 	if s.Control != "" {
 		control = NewControl(s.Control, o)
-		states = control.States
+		states, faults = control.States, control.Faults
 	}
-	return connect(t, &d, home, control, states)
+	return connect(t, &d, home, control, states, faults)
 }
 
-// Connect makes a client of a cluster whose directory is known. states may be nil.
-func Connect(d *message.Directory, home message.NodeID, states func(context.Context) ([]Node, error), o Options) (*Conn, error) {
+// Connect makes a client of a cluster whose directory is known. states and faults may be nil.
+func Connect(d *message.Directory, home message.NodeID, states func(context.Context) ([]Node, error), faults func(context.Context) ([]Fault, error), o Options) (*Conn, error) {
 	t, err := transport.New(transport.Config{Self: message.NoNode, TLS: o.TLS()})
 	if err != nil {
 		return nil, err
 	}
-	return connect(t, d, home, nil, states)
+	return connect(t, d, home, nil, states, faults)
 }
 
-func connect(t *transport.Transport, d *message.Directory, home message.NodeID, control *Control, states func(context.Context) ([]Node, error)) (*Conn, error) {
+func connect(t *transport.Transport, d *message.Directory, home message.NodeID, control *Control, states func(context.Context) ([]Node, error), faults func(context.Context) ([]Fault, error)) (*Conn, error) {
 	w := &wire{Transport: t, home: home}
-	h, err := New(Config{Carrier: w, Home: home, Directory: d, States: states})
+	h, err := New(Config{Carrier: w, Home: home, Directory: d, States: states, Faults: faults})
 	if err != nil {
 		_ = t.Close()
 		return nil, err

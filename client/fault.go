@@ -6,16 +6,12 @@ import (
 	"fmt"
 	"time"
 
+	"dmalloc/health"
 	"dmalloc/message"
 )
 
 // Fault is something that the launcher breaks on purpose until it is healed.
-type Fault struct {
-	ID     uint64 `json:"id"`                // 0: it has no number, and ends with revive or resume
-	Kind   string `json:"kind"`              // partition, one-way, slow, drop, disk full, disk slow, clock, kill, pause
-	Fault  string `json:"fault"`             // as it was asked for: slow 0 1 50ms
-	LeftMS int64  `json:"left_ms,omitempty"` // until it ends by itself; 0: it lasts until it is healed
-}
+type Fault = health.Fault
 
 // Damage is what was done to the kept files of a node.
 type Damage struct {

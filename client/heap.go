@@ -27,6 +27,8 @@ type Config struct {
 	Directory *message.Directory // what is known at the start
 	// States asks whoever started the nodes what became of their processes; nil if nobody can be asked.
 	States func(ctx context.Context) ([]Node, error)
+	// Faults asks them what they break on purpose; nil if nobody can be asked.
+	Faults func(ctx context.Context) ([]Fault, error)
 	// Doubt says that a node is believed dead or frozen: of a register's replicas it is asked last. May be nil.
 	Doubt func(node message.NodeID) bool
 	// Near has reads go to the home node first where it is an owner, whoever leads.

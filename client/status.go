@@ -37,6 +37,14 @@ func (h *Heap) Status(ctx context.Context) (health.Report, error) {
 			}
 		})
 	}
+	if h.cfg.Faults != nil {
+		wg.Go(func() {
+			faults, _ := h.cfg.Faults(ask)
+			mu.Lock()
+			defer mu.Unlock()
+			v.Faults = faults
+		})
+	}
 	for _, n := range h.directory().Nodes {
 		wg.Go(func() {
 			s, clock, ok := h.howAreYou(ask, n.ID)

@@ -30,7 +30,7 @@
 //
 // Faults (fault.go) last in the launcher, not in the nodes: each gets, with the addresses of its peers, the view of
 // package fault that holds for it, after each change and when it starts. They end with heal, with their time, and with
-// the launcher; nodes that were killed or frozen for a time are brought back by it, too. What the launcher and shells say to nodes is no link between nodes and is never troubled. Where there
+// the launcher, for none is kept; nodes that were killed or frozen for a time are brought back by it, too. What the launcher and shells say to nodes is no link between nodes and is never troubled. Where there
 // is a topology, a fault is of its links; what two nodes without one say to each other suffers on its way, as it would
 // on a real network. Bits are flipped in files (corrupt.go) by the warden of the host.
 //

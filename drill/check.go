@@ -74,12 +74,8 @@ func Check(e Evidence, limit time.Duration) []Finding {
 	for _, k := range keys {
 		ops := parts[k]
 		plain := plainly(k, ops)
-		left := time.Until(deadline)
-		if left <= 0 {
-			found = append(found, orUndecided(plain, k, ops)...)
-			continue
-		}
-		switch porcupine.CheckOperationsTimeout(modelOf(k.Space), operations(ops), max(left/2, time.Millisecond)) {
+		said, shown := judge(k.Space, ops, deadline)
+		switch said {
 		case porcupine.Unknown:
 			found = append(found, orUndecided(plain, k, ops)...)
 		case porcupine.Illegal:
@@ -87,7 +83,7 @@ func Check(e Evidence, limit time.Duration) []Finding {
 			if plain != nil {
 				f.Check, f.Text = plain.Check, plain.Text
 			}
-			f.Ops = ops
+			f.Ops = shown
 			illegal = append(illegal, f)
 		case porcupine.Ok:
 			if plain != nil { // it saw what the model allows: then one of the two is wrong, and that is a finding
@@ -101,6 +97,28 @@ func Check(e Evidence, limit time.Duration) []Finding {
 	}
 	slices.SortStableFunc(illegal, func(a, b Finding) int { return cmp.Compare(len(a.Ops), len(b.Ops)) })
 	return atMost(slices.Concat(illegal, found))
+}
+
+// judge asks the checker about a key's calls, and returns those that show what it says.
+func judge(s Space, ops []Op, deadline time.Time) (porcupine.CheckResult, []Op) {
+	parts := [][]Op{ops}
+	if s == Table {
+		parts = pieces(ops)
+	}
+	said := porcupine.Ok
+	for _, part := range parts {
+		left := time.Until(deadline)
+		if left <= 0 {
+			return porcupine.Unknown, ops
+		}
+		switch porcupine.CheckOperationsTimeout(modelOf(s), operations(part), max(left/2, time.Millisecond)) {
+		case porcupine.Illegal:
+			return porcupine.Illegal, part
+		case porcupine.Unknown:
+			said = porcupine.Unknown
+		}
+	}
+	return said, ops
 }
 
 // orUndecided is what is known of a history that the checker had no time for.

@@ -40,6 +40,7 @@ type Config struct {
 	Seed      uint64
 	Length    time.Duration // how long faults come; 0 means 30 s, or what the script takes
 	Kinds     []Kind        // nil means DefaultKinds, or Majority where one owner is all there is
+	Pace      time.Duration // the mean time between the beginnings of faults; 0 means what Plan says
 	Script    []Step        // played instead of a plan, where it is not nil
 	Nodes     int
 	Replicas  int
@@ -49,21 +50,23 @@ type Config struct {
 	Rate      int           // calls a second of each client, at most; 0 means 200
 	Timeout   time.Duration // of a call; 0 means 4 s
 	Heal      time.Duration // how long the cluster may take to be whole again; 0 means 60 s
-	Judge     time.Duration // how long the checker may take; 0 means 60 s. What it has not judged then fails the drill
-	MaxCalls  int           // that are recorded, about 200 bytes each; 0 means 1,000,000
+	Stuck     time.Duration // within which every company, the registers and malloc must work after the heal; 0 means 10 s
+	Judge     time.Duration // how long the checker may take; 0 means 60 s, or a quarter of a longer Length. What it has not judged then fails the drill
+	MaxCalls  int           // that are recorded, about 200 bytes each; beyond them the drill fails. 0 means what clients can make at their rate, 1,000,000 to 8,000,000
 	Registers uint64        // the first register to use; those that hold something are passed over. 0 means one by the seed
 }
 
 // WithDefaults fills in and judges a configuration.
 func (c Config) WithDefaults() (Config, error) {
 	c.Clients, c.Rate = or(c.Clients, 4), or(c.Rate, 200)
-	c.Timeout, c.Heal, c.Judge = or(c.Timeout, 4*time.Second), or(c.Heal, time.Minute), or(c.Judge, time.Minute)
-	c.MaxCalls = or(c.MaxCalls, 1_000_000)
+	c.Timeout, c.Heal, c.Stuck = or(c.Timeout, 4*time.Second), or(c.Heal, time.Minute), or(c.Stuck, 10*time.Second)
 	c.Registers = or(c.Registers, 0xd000_0000_0000_0000|c.Seed<<20&0x0fff_ffff_fff0_0000)
 	if c.Script != nil {
 		c.Length = or(c.Length, lasts(c.Script))
 	}
 	c.Length = or(c.Length, 30*time.Second)
+	c.Judge = or(c.Judge, max(time.Minute, c.Length/4))
+	c.MaxCalls = or(c.MaxCalls, int(min(mostCalls, max(fewCalls, 2*c.Length.Seconds()*float64(c.Rate)*float64(c.Clients)))))
 	if c.Kinds == nil {
 		c.Kinds = DefaultKinds()
 		if c.plan().Minority() < 1 {
@@ -75,11 +78,17 @@ func (c Config) WithDefaults() (Config, error) {
 		return c, message.Errorf(message.InvalidArgument, "a drill needs a cluster; this one has %d nodes", c.Nodes)
 	case c.Clients < 1 || c.Clients > 256:
 		return c, message.Errorf(message.InvalidArgument, "%d clients cannot be had; use 1 to 256", c.Clients)
-	case c.Rate < 1 || c.Timeout < 0 || c.Heal < 0 || c.Judge < 0 || c.MaxCalls < 1 || c.Length < 0:
+	case c.Rate < 1 || c.Timeout < 0 || c.Heal < 0 || c.Stuck < 0 || c.Judge < 0 || c.MaxCalls < 1 || c.Length < 0:
 		return c, message.Errorf(message.InvalidArgument, "times, rates and limits of a drill are positive")
 	}
 	return c, nil
 }
+
+// Of calls that are recorded, unless another number is asked for.
+const (
+	fewCalls  = 1_000_000
+	mostCalls = 8_000_000
+)
 
 func or[T comparable](v, otherwise T) T {
 	var zero T
@@ -90,7 +99,24 @@ func or[T comparable](v, otherwise T) T {
 }
 
 func (c Config) plan() Plan {
-	return Plan{Seed: c.Seed, Length: c.Length, Nodes: c.Nodes, Replicas: c.Replicas, Companies: c.Companies, Kinds: c.Kinds}
+	return Plan{Seed: c.Seed, Length: c.Length, Nodes: c.Nodes, Replicas: c.Replicas, Companies: c.Companies, Kinds: c.Kinds, Pace: c.Pace}
+}
+
+// timetable is that of the plan, which begins now.
+func (c Config) timetable(now time.Duration) *timetable {
+	rows, _ := c.plan().rows() // the plan was made
+	return &timetable{begin: now, spare: c.plan().pace(rows).spare, began: map[int]moment{}}
+}
+
+// planned counts the faults of a script, by kind.
+func planned(steps []Step) map[string]int {
+	all := map[string]int{}
+	for _, s := range steps {
+		if k := s.Command.Kind(); k != "" {
+			all[string(k)]++
+		}
+	}
+	return all
 }
 
 // steps is the script that the run plays.

@@ -17,6 +17,7 @@
 //	S2  At most a minority of a company's replicas is down, frozen or cut off at once, except by kind "majority".
 //	S3  A node's files are damaged or thrown away only while every other node is whole, until it is back.
 //	S4  Every fault ends: by its opposite, by --for, or at the end by heal and revive.
+//	S5  A plan that is late catches up between faults (pace.go): each lasts as long as planned, and S2 and S3 hold.
 //
 // The record (record.go)
 //
@@ -29,6 +30,8 @@
 //
 //	V1  It is "pass" only if every fault was injected, every key was judged legal in time, and nothing is left over.
 //	V2  What a counter-example leaves out could not have made a legal history illegal.
+//	V3  A history of the table is cut (pieces.go) only where the whole is legal if and only if its pieces are.
+//	V4  After the heal all that the clients use works within Config.Stuck (recovery.go).
 //
 // A client touches only what the run made, and takes any other change of the table for a fault of the heap:
 // nobody else may use the heap during a drill.

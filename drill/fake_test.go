@@ -32,6 +32,7 @@ type world struct {
 	breaks bug
 	ops    int
 	refuse map[string]error
+	slow   time.Duration // that each fault takes
 }
 
 // bug is what a broken world does wrong.
@@ -64,7 +65,8 @@ func (w *world) cluster() Cluster {
 }
 
 // Do is the shell of the world: kills and pauses make calls fail now and then, the rest is only noted.
-func (w *world) Do(_ context.Context, line string) error {
+func (w *world) Do(ctx context.Context, line string) error {
+	wait(ctx, w.slow)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.lines = append(w.lines, line)

@@ -45,7 +45,7 @@ func (e *ending) run(ctx context.Context) {
 		return
 	}
 	defer done()
-	c := &caller{heap: heap, log: e.rec.Log(), timeout: e.cfg.Timeout}
+	c := &caller{heap: heap, log: e.rec.lastLog(), timeout: e.cfg.Timeout}
 	after, err := tableOf(ctx, heap, e.cfg.Timeout)
 	if err != nil {
 		e.find(Stuck, "the table of allocations could not be read at the end: %v", err)
@@ -81,7 +81,7 @@ func (e *ending) readAll(ctx context.Context, n message.NodeID) {
 		return
 	}
 	defer done()
-	c := &caller{heap: heap, log: e.rec.Log(), timeout: e.cfg.Timeout}
+	c := &caller{heap: heap, log: e.rec.lastLog(), timeout: e.cfg.Timeout}
 	for _, t := range e.targets {
 		err := e.insist(ctx, func() (Outcome, error) { _, out, err := c.read(ctx, t); return out, err })
 		if err != nil {
@@ -138,13 +138,7 @@ func (e *ending) settle(ctx context.Context, heap Heap) {
 	for _, a := range e.evidence.Before {
 		known[a.Address] = true
 	}
-	history := e.rec.History()
-	acked := map[extent]bool{}
-	for _, o := range history.Ops {
-		if o.Do == Malloc {
-			acked[extent{o.Addr, o.Size}] = true
-		}
-	}
+	acked, lost := e.rec.mallocs()
 	for {
 		table, err := tableOf(ctx, heap, e.cfg.Timeout)
 		if err == nil {
@@ -154,7 +148,7 @@ func (e *ending) settle(ctx context.Context, heap Heap) {
 					continue
 				}
 				left++
-				if !acked[extent{a.Address, a.Size}] && slices.Contains(history.Lost, a.Size) {
+				if !acked[extent{a.Address, a.Size}] && slices.Contains(lost, a.Size) {
 					_ = e.freeOrphan(ctx, heap, a) // the next look tells whether it worked
 				}
 			}

@@ -75,13 +75,18 @@ func (o Op) changes() bool { return o.Do != Read && o.Do != Peek }
 // group is what must be available together: a company, the registers, or allocation as a whole.
 func (o Op) group() string {
 	if o.Key.Space == Registers {
-		return "registers"
+		return groupRegisters
 	}
 	if c, ok := o.Addr.Company(); ok && o.Do != Malloc {
 		return "company " + c.String()
 	}
-	return "malloc"
+	return groupMalloc
 }
+
+const (
+	groupRegisters = "registers"
+	groupMalloc    = "malloc"
+)
 
 // String is the call and its end on one line.
 func (o Op) String() string {

@@ -36,6 +36,7 @@ type player struct {
 	done    []Done
 	steps   []Step // what was really done
 	last    time.Duration
+	times   *timetable // of a plan; nil where a script is played
 }
 
 const (
@@ -48,14 +49,22 @@ func (p *player) play(ctx context.Context, steps []Step, most time.Duration) {
 	begin := p.now()
 	p.last = begin
 	for _, s := range steps {
-		// Pauses are kept even when a command took long, so that what ends by --for has ended when the next begins.
-		if !wait(ctx, s.After) || most > 0 && p.now()-begin > most {
+		// A script's pauses are kept even when a command took long, so that what ends by --for has ended when the
+		// next begins.
+		pause := s.After
+		if p.times != nil {
+			pause = p.times.due(s) - p.now()
+		}
+		if !wait(ctx, pause) || most > 0 && p.now()-begin > most {
 			return
 		}
 		if s.Command.Verb == "" {
 			continue
 		}
 		p.do(ctx, p.concrete(ctx, s.Command))
+		if p.times != nil {
+			p.times.done(s.Command, p.now())
+		}
 	}
 }
 
@@ -73,8 +82,7 @@ func wait(ctx context.Context, d time.Duration) bool {
 
 // do runs one command, and what must follow if a node's files turn out to be damaged.
 func (p *player) do(ctx context.Context, c Command) {
-	ends := c.Verb == "revive" || c.Verb == "resume" || c.Verb == "corrupt"
-	if ends && p.failed[c.Who[0].Node] {
+	if c.ends() && p.failed[c.Who[0].Node] {
 		return
 	}
 	at := p.now()

@@ -18,6 +18,8 @@ type Recorder struct {
 	last    atomic.Int64
 	clients atomic.Int64
 	kept    atomic.Int64
+	healed  atomic.Int64 // stamp; 0 before
+	seen    sync.Map     // groups in which a call succeeded since then
 	most    int64
 
 	mu   sync.Mutex
@@ -50,6 +52,30 @@ func (r *Recorder) Log() *Log {
 	return l
 }
 
+// lastLog makes the log of a client of the end, which always has room: it makes few calls, and without them
+// nothing is freed.
+func (r *Recorder) lastLog() *Log {
+	l := r.Log()
+	l.room = true
+	return l
+}
+
+// mallocs are the allocations that calls were answered with, and the sizes of those that had no answer.
+func (r *Recorder) mallocs() (acked map[extent]bool, lost []uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	acked = map[extent]bool{}
+	for _, l := range r.logs {
+		for _, o := range l.ops {
+			if o.Do == Malloc {
+				acked[extent{o.Addr, o.Size}] = true
+			}
+		}
+		lost = append(lost, l.lost...)
+	}
+	return acked, lost
+}
+
 // Log is what one client called, in order.
 type Log struct {
 	r       *Recorder
@@ -61,6 +87,7 @@ type Log struct {
 	lost    []uint64 // sizes of mallocs with unknown outcome
 	refused int
 	unread  int
+	room    bool // always
 }
 
 // try is a call as far as availability goes.
@@ -78,7 +105,7 @@ func (l *Log) Value() uint64 {
 
 // Begin stamps a call. It is false when the recorder is full: then the call must not be made.
 func (l *Log) Begin(o Op) (Op, bool) {
-	if l.r.kept.Add(1) > l.r.most {
+	if !l.room && l.r.kept.Add(1) > l.r.most {
 		return o, false
 	}
 	o.Client, o.Call = l.client, l.r.stamp()
@@ -101,6 +128,9 @@ func (l *Log) End(o Op, err error) Outcome {
 	end := l.r.stamp()
 	out := Classify(err)
 	l.tries = append(l.tries, try{o.group(), o.Call, end, out == Answered})
+	if out == Answered && l.r.healed.Load() > 0 {
+		l.r.seen.LoadOrStore(o.group(), true)
+	}
 	switch out {
 	case Answered:
 		o.Return, o.Code = end, answer(o.Do, err)
@@ -170,7 +200,9 @@ type History struct {
 	Defects []string // answers with code internal
 	Full    bool     // the recorder had no room for all
 	Longest time.Duration
-	Where   string // the group that was longest without a success
+	Where   string                   // the group that was longest without a success
+	Back    map[string]time.Duration // how long each group took until it worked after the heal
+	Never   []string                 // groups that did not
 }
 
 // History puts the logs together. No client may be calling any more.
@@ -187,9 +219,12 @@ func (r *Recorder) History() History {
 		h.Lost = append(h.Lost, l.lost...)
 		h.Defects = append(h.Defects, l.defects...)
 	}
-	slices.SortFunc(h.Ops, func(a, b Op) int { return cmp.Compare(a.Call, b.Call) })
+	sortByCall(h.Ops)
 	h.Tries = len(tries)
 	h.Longest, h.Where = longestGap(tries)
+	if at := r.healed.Load(); at > 0 {
+		h.Back, h.Never = back(tries, at)
+	}
 	return h
 }
 
@@ -241,4 +276,8 @@ func groupGap(all []try) (longest time.Duration) {
 		}
 	}
 	return longest
+}
+
+func sortByCall(ops []Op) {
+	slices.SortFunc(ops, func(a, b Op) int { return cmp.Compare(a.Call, b.Call) })
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -17,14 +18,16 @@ const (
 
 // Result is what a drill showed.
 type Result struct {
-	Verdict    string         `json:"verdict"`
-	Seed       uint64         `json:"seed"`
-	Operations int            `json:"operations"` // calls of all clients
-	Unknown    int            `json:"unknown"`    // of them, writes of which nobody knows whether they happened
-	Faults     map[string]int `json:"faults"`     // that were injected, by kind
-	LongestMS  int64          `json:"longest_unavailable_ms"`
-	Where      string         `json:"unavailable,omitempty"` // what was unavailable that long
-	Findings   []Finding      `json:"findings,omitempty"`
+	Verdict    string           `json:"verdict"`
+	Seed       uint64           `json:"seed"`
+	Operations int              `json:"operations"` // calls of all clients
+	Unknown    int              `json:"unknown"`    // of them, writes of which nobody knows whether they happened
+	Faults     map[string]int   `json:"faults"`     // that were injected, by kind
+	Planned    map[string]int   `json:"planned"`    // that the script has; what there was no time for was not done
+	LongestMS  int64            `json:"longest_unavailable_ms"`
+	Where      string           `json:"unavailable,omitempty"` // what was unavailable that long
+	BackMS     map[string]int64 `json:"back_ms"`               // how long each company, registers and malloc took until they worked after the heal
+	Findings   []Finding        `json:"findings,omitempty"`
 
 	History History `json:"-"`
 	Done    []Done  `json:"-"` // what was done to the cluster
@@ -42,13 +45,16 @@ func (r *Result) JSON() ([]byte, error) { return json.Marshal(r) }
 func (r *Result) Script() string { return Script(r.Steps, r.heading...) }
 
 func (r *run) result(e *Evidence) *Result {
-	out := &Result{Verdict: Pass, Seed: r.cfg.Seed, Operations: e.Tries, Unknown: e.unknown(), Faults: map[string]int{},
+	out := &Result{Verdict: Pass, Seed: r.cfg.Seed, Operations: e.Tries, Unknown: e.unknown(), Faults: map[string]int{}, Planned: r.planned, BackMS: map[string]int64{},
 		LongestMS: e.Longest.Milliseconds(), Where: e.Where, Findings: r.found, History: e.History,
 		Done: r.player.spans(), Steps: r.player.steps}
 	for _, d := range out.Done {
 		if k := d.Command.Kind(); k != "" && d.Err == nil {
 			out.Faults[string(k)]++
 		}
+	}
+	for name, took := range e.Back {
+		out.BackMS[name] = took.Milliseconds()
 	}
 	if len(out.Findings) > 0 {
 		out.Verdict = Fail
@@ -101,11 +107,17 @@ func (r *Result) Story() string {
 	fmt.Fprintf(&b, "%s  seed %d\n", strings.ToUpper(r.Verdict), r.Seed)
 	fmt.Fprintf(&b, "  %d operations, %d of unknown outcome, %d refused, %d reads without an answer\n", r.Operations, r.Unknown, r.History.Refused, r.History.Unread)
 	fmt.Fprintf(&b, "  faults: %s\n", r.faultList())
+	if missing := r.missing(); missing != "" {
+		fmt.Fprintf(&b, "  planned, but there was no time for it: %s\n", missing)
+	}
 	fmt.Fprintf(&b, "  longest unavailability: %v", time.Duration(r.LongestMS)*time.Millisecond)
 	if r.Where != "" {
 		fmt.Fprintf(&b, " (%s)", r.Where)
 	}
 	b.WriteString("\n")
+	if name, took := r.History.slowest(); name != "" && len(r.History.Never) == 0 {
+		fmt.Fprintf(&b, "  all worked within %v after the heal (%s was last)\n", took.Round(time.Millisecond), name)
+	}
 	for _, f := range r.Findings {
 		fmt.Fprintf(&b, "  %s\n", f)
 	}
@@ -128,12 +140,29 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-func (r *Result) faultList() string {
-	if len(r.Faults) == 0 {
+func (r *Result) faultList() string { return kindCounts(r.Faults) }
+
+// missing is what was planned and neither done nor refused.
+func (r *Result) missing() string {
+	left := maps.Clone(r.Planned)
+	for _, d := range r.Done {
+		if k := string(d.Command.Kind()); left[k] > 0 {
+			left[k]--
+		}
+	}
+	maps.DeleteFunc(left, func(_ string, n int) bool { return n == 0 })
+	if len(left) == 0 {
+		return ""
+	}
+	return kindCounts(left)
+}
+
+func kindCounts(faults map[string]int) string {
+	if len(faults) == 0 {
 		return "none"
 	}
 	var words []string
-	for k, n := range r.Faults {
+	for k, n := range faults {
 		words = append(words, fmt.Sprintf("%d %s", n, k))
 	}
 	slices.Sort(words)

@@ -17,6 +17,7 @@ type run struct {
 	begin   time.Time
 	rec     *Recorder
 	work    *workload
+	planned map[string]int // faults, by kind
 	workers []*worker
 	closers []func()
 	player  *player
@@ -38,7 +39,7 @@ func Run(ctx context.Context, cluster Cluster, cfg Config, say func(string)) (*R
 	if say == nil {
 		say = func(string) {}
 	}
-	r := &run{cluster: cluster, cfg: cfg, begin: time.Now(), work: &workload{keys: newKeyring()}}
+	r := &run{cluster: cluster, cfg: cfg, begin: time.Now(), planned: planned(steps), work: &workload{keys: newKeyring()}}
 	r.work.next.Store(cfg.Registers)
 	now := func() time.Duration { return time.Since(r.begin) }
 	r.rec = NewRecorder(now, cfg.MaxCalls)
@@ -54,6 +55,7 @@ func Run(ctx context.Context, cluster Cluster, cfg Config, say func(string)) (*R
 	evidence.History = r.rec.History()
 	say(fmt.Sprintf("checking %d calls", len(evidence.Ops)))
 	r.found = append(r.found, r.player.findings()...)
+	r.found = append(r.found, evidence.slowToReturn(r.cfg.Stuck)...)
 	r.found = append(r.found, Check(*evidence, cfg.Judge)...)
 	return r.result(evidence), nil
 }
@@ -115,14 +117,26 @@ func (r *run) firstKeys(ctx context.Context) error {
 func (r *run) breakIt(ctx context.Context, steps []Step, say func(string)) {
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
+	play, enough := context.WithCancel(ctx) // faults without clients prove nothing
+	defer enough()
 	for _, w := range r.workers {
-		wg.Go(func() { w.run(ctx, stop, time.Second/time.Duration(r.cfg.Rate)) })
+		wg.Go(func() {
+			if w.run(ctx, stop, time.Second/time.Duration(r.cfg.Rate)) {
+				enough()
+			}
+		})
 	}
 	most := r.cfg.Length + 2*spare // commands take time too, and the run shall not grow by it
 	if r.cfg.Script != nil {
 		most = 0
 	}
-	r.player.play(ctx, steps, most)
+	if r.cfg.Script == nil {
+		r.player.times = r.cfg.timetable(r.player.now())
+	}
+	r.player.play(play, steps, most)
+	if play.Err() != nil && ctx.Err() == nil {
+		say(fmt.Sprintf("%d calls are recorded, and there is room for no more: the drill ends early", r.cfg.MaxCalls))
+	}
 	if ctx.Err() != nil {
 		r.found = append(r.found, Finding{Check: Idle, Text: "the drill was cut short; what happened until then was judged"})
 	}
@@ -130,10 +144,16 @@ func (r *run) breakIt(ctx context.Context, steps []Step, say func(string)) {
 	defer cancel()
 	say("healing")
 	r.player.close(heal)
+	r.rec.healed.Store(r.rec.stamp())
 	whole, cancelWhole := context.WithTimeout(heal, r.cfg.Heal)
 	defer cancelWhole()
 	if err := becomeWhole(whole, r.cluster.View); err != nil {
 		r.found = append(r.found, Finding{Check: Stuck, Text: fmt.Sprintf("%v after everything was healed: %v", r.cfg.Heal, err)})
+	}
+	if play.Err() == nil {
+		if missing := r.rec.used(ctx, r.cfg.Stuck); missing != "" {
+			r.found = append(r.found, Finding{Check: Stuck, Text: fmt.Sprintf("%s: no call succeeded within %v after everything was healed", missing, r.cfg.Stuck)})
+		}
 	}
 	close(stop)
 	wg.Wait()

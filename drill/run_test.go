@@ -242,3 +242,14 @@ func TestReplay(t *testing.T) {
 		t.Errorf("replayed\n%s\nwas\n%s", got, want)
 	}
 }
+
+// A record that is full ends the drill early, which does not pass; everything is healed and freed all the same.
+func TestFullRecordFails(t *testing.T) {
+	w := newWorld(5, correct)
+	cfg := testConfig()
+	cfg.Length, cfg.MaxCalls = time.Hour, 2000
+	res := drillWorld(t, w, cfg)
+	if res.OK() || len(res.Findings) != 1 || res.Findings[0].Check != Idle || len(w.dead)+len(w.ice)+len(w.blocks) != 0 || len(res.Done) > 100 {
+		t.Errorf("%s%d faults, %d blocks", res.Story(), len(res.Done), len(w.blocks))
+	}
+}

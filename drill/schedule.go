@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -34,23 +35,24 @@ type kindRow struct {
 	out   int  // nodes that it takes out
 	links bool // needs two nodes
 	alone bool // only while everybody else is whole (S3)
+	back  bool // ends with a revive, which takes time
 	plan  func(p *planner, hold time.Duration)
 }
 
 func kindRows() []kindRow {
 	return []kindRow{
-		{kind: Kill, out: 1, plan: (*planner).kill},
-		{kind: Wipe, out: 1, alone: true, plan: (*planner).wipe},
+		{kind: Kill, out: 1, back: true, plan: (*planner).kill},
+		{kind: Wipe, out: 1, alone: true, back: true, plan: (*planner).wipe},
 		{kind: Pause, out: 1, plan: (*planner).pause},
 		{kind: Partition, out: 1, links: true, plan: (*planner).partition},
 		{kind: OneWay, out: 1, links: true, plan: (*planner).oneWay},
 		{kind: Slow, links: true, plan: (*planner).slow},
 		{kind: Drop, links: true, plan: (*planner).drop},
-		{kind: DiskFull, out: 1, plan: (*planner).diskFull},
+		{kind: DiskFull, out: 1, back: true, plan: (*planner).diskFull},
 		{kind: DiskSlow, plan: (*planner).diskSlow},
-		{kind: Corrupt, out: 1, alone: true, plan: (*planner).corrupt},
+		{kind: Corrupt, out: 1, alone: true, back: true, plan: (*planner).corrupt},
 		{kind: Clock, plan: (*planner).clock},
-		{kind: Majority, alone: true, plan: (*planner).majority},
+		{kind: Majority, alone: true, back: true, plan: (*planner).majority},
 	}
 }
 
@@ -66,27 +68,58 @@ func Kinds() []Kind {
 // DefaultKinds are those that any cluster whose companies have three owners must bear without a wish of its user.
 func DefaultKinds() []Kind { return []Kind{Kill, Pause, Partition, OneWay, Slow, Drop} }
 
-// ParseKinds reads a list such as "kill,pause,slow".
+const mostWeight = 100 // of a kind in a list
+
+// ParseKinds reads a list such as "kill,pause,slow" or "kill:3,slow". A kind of weight 3 stands there three
+// times, and is drawn three times as often.
 func ParseKinds(list string) ([]Kind, error) {
 	var kinds []Kind
 	for _, word := range strings.Split(list, ",") {
-		k := Kind(strings.TrimSpace(word))
+		name, number, weighed := strings.Cut(strings.TrimSpace(word), ":")
+		k, weight := Kind(name), 1
 		if !slices.Contains(Kinds(), k) {
 			return nil, message.Errorf(message.InvalidArgument, "%s is not a kind of fault; use some of %s", message.Quote(word), kindList(Kinds()))
 		}
-		if !slices.Contains(kinds, k) {
-			kinds = append(kinds, k)
+		if weighed {
+			var err error
+			if weight, err = strconv.Atoi(number); err != nil || weight < 1 || weight > mostWeight {
+				return nil, message.Errorf(message.InvalidArgument, "%s is not how often a kind is drawn; use a weight of 1 to %d, such as kill:3", message.Quote(word), mostWeight)
+			}
 		}
+		if slices.Contains(kinds, k) {
+			if weighed {
+				return nil, message.Errorf(message.InvalidArgument, "%s stands twice in %s; give it one weight", k, message.Quote(list))
+			}
+			continue
+		}
+		kinds = append(kinds, slices.Repeat([]Kind{k}, weight)...)
 	}
 	return kinds, nil
 }
 
 func kindList(kinds []Kind) string {
-	words := make([]string, len(kinds))
+	var words []string
 	for i, k := range kinds {
-		words[i] = string(k)
+		if slices.Index(kinds, k) < i {
+			continue
+		}
+		word := string(k)
+		if n := weight(kinds, k); n > 1 {
+			word += ":" + strconv.Itoa(n)
+		}
+		words = append(words, word)
 	}
 	return strings.Join(words, ",")
+}
+
+// weight is how often a kind stands in a list.
+func weight(kinds []Kind, k Kind) (n int) {
+	for _, other := range kinds {
+		if other == k {
+			n++
+		}
+	}
+	return n
 }
 
 // Plan is what a script is made from.
@@ -94,9 +127,10 @@ type Plan struct {
 	Seed      uint64
 	Length    time.Duration
 	Nodes     int
-	Replicas  int // of a company and of a register: the smaller of the two
-	Companies int // besides the directory
-	Kinds     []Kind
+	Replicas  int           // of a company and of a register: the smaller of the two
+	Companies int           // besides the directory
+	Kinds     []Kind        // one that stands there twice is drawn twice as often
+	Pace      time.Duration // the mean time between the beginnings of faults; 0 means about 0.85 s, or as seldom as their lengths allow
 }
 
 const (
@@ -113,7 +147,9 @@ func (p Plan) Minority() int { return (min(p.Nodes, p.Replicas) - 1) / 2 }
 type planner struct {
 	Plan
 	dice    *rand.Rand
+	pace    pace
 	at      time.Duration
+	due     time.Duration // when the next fault would begin if others left room for it
 	events  []event
 	going   []going
 	victims int
@@ -137,24 +173,35 @@ func (p Plan) Steps() ([]Step, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &planner{Plan: p, dice: rand.New(rand.NewPCG(p.Seed, 0x6472696c6c))}
+	g := &planner{Plan: p, pace: p.pace(rows), dice: rand.New(rand.NewPCG(p.Seed, 0x6472696c6c))}
 	g.at = g.between(200*time.Millisecond, min(time.Second, p.Length/4+200*time.Millisecond))
-	for {
+	g.due = g.at
+	for again := (*kindRow)(nil); ; {
 		hold := g.between(shortest, longest)
 		if g.dice.IntN(4) == 0 {
 			hold = g.between(shortest, 2*shortest)
 		}
-		hold = min(hold, (p.Length - g.at - 2*spare).Truncate(time.Millisecond))
-		if hold < shortest {
+		hold = min(g.pace.scaled(hold), (p.Length - g.at - 2*g.pace.spare).Truncate(time.Millisecond))
+		if hold < g.pace.scaled(shortest) {
 			break
 		}
 		row := rows[g.dice.IntN(len(rows))]
+		if again != nil {
+			row = *again
+		}
 		if when, fits := g.fits(row); !fits {
-			g.at = max(when, g.at) + g.between(10*time.Millisecond, 200*time.Millisecond)
+			g.at = max(when, g.at) + g.pace.pause(g.between(10*time.Millisecond, 200*time.Millisecond))
+			if p.Pace > 0 {
+				again = &row // its turn, or those that are always possible would come more often than their weight
+			}
 			continue
 		}
+		again = nil
 		row.plan(g, hold)
-		g.at += g.gap()
+		if row.back {
+			g.going[len(g.going)-1].ends += g.pace.back
+		}
+		g.next()
 	}
 	slices.SortStableFunc(g.events, func(a, b event) int { return cmp.Compare(a.at, b.at) })
 	g.event(p.Length.Truncate(time.Millisecond), Command{Verb: "heal"})
@@ -174,12 +221,15 @@ func (p Plan) rows() ([]kindRow, error) {
 		return nil, message.Errorf(message.InvalidArgument, "a drill of %d nodes cannot be planned; there are 1 to %d", p.Nodes, message.MaxNodes)
 	case p.Length < time.Second:
 		return nil, message.Errorf(message.InvalidArgument, "a drill of %v is too short; give it at least 1s", p.Length)
+	case p.Pace != 0 && (p.Pace < fastest || p.Pace > slowest):
+		return nil, message.Errorf(message.InvalidArgument, "a fault every %v cannot be planned; use a pace of %v to %v", p.Pace, fastest, slowest)
 	case len(p.Kinds) == 0:
 		return nil, message.Errorf(message.InvalidArgument, "no fault is named; use some of %s", kindList(Kinds()))
 	}
 	var rows []kindRow
 	for _, r := range kindRows() {
-		if !slices.Contains(p.Kinds, r.kind) {
+		n := weight(p.Kinds, r.kind)
+		if n == 0 {
 			continue
 		}
 		if r.links && p.Nodes < 2 {
@@ -189,28 +239,28 @@ func (p Plan) rows() ([]kindRow, error) {
 			return nil, message.Errorf(message.InvalidArgument, "%s would stop the majority: with %d nodes and %d replicas not one node may be out; use the kind majority if that is meant, or more replicas",
 				r.kind, p.Nodes, p.Replicas)
 		}
-		rows = append(rows, r)
+		rows = append(rows, slices.Repeat([]kindRow{r}, n)...)
 	}
 	if len(rows) != len(p.Kinds) {
-		return nil, message.Errorf(message.InvalidArgument, "%s holds what is not a kind, or one twice; use some of %s", message.Quote(kindList(p.Kinds)), kindList(Kinds()))
+		return nil, message.Errorf(message.InvalidArgument, "%s holds what is not a kind; use some of %s", message.Quote(kindList(p.Kinds)), kindList(Kinds()))
 	}
 	return rows, nil
 }
 
 // fits says whether the fault may begin now, or when to look again.
 func (g *planner) fits(row kindRow) (when time.Duration, fits bool) {
-	g.going = slices.DeleteFunc(g.going, func(f going) bool { return f.ends+spare <= g.at })
+	g.going = slices.DeleteFunc(g.going, func(f going) bool { return f.ends+g.pace.spare <= g.at })
 	out, slow, next := 0, 0, time.Duration(0)
 	for _, f := range g.going {
 		out += f.out
 		if f.out == 0 {
 			slow++
 		}
-		if next == 0 || f.ends+spare < next {
-			next = f.ends + spare
+		if next == 0 || f.ends+g.pace.spare < next {
+			next = f.ends + g.pace.spare
 		}
 		if f.alone && (row.out > 0 || row.alone) {
-			return f.ends + spare, false
+			return f.ends + g.pace.spare, false
 		}
 	}
 	switch {

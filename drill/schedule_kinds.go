@@ -62,7 +62,8 @@ func (g *planner) drop(hold time.Duration) {
 // diskFull ends with a revive: a node may stop when its disk is full.
 func (g *planner) diskFull(hold time.Duration) {
 	v := g.victim()
-	full := max(hold-spare, shortest/2)
+	spare := g.pace.spare
+	full := max(hold-spare, g.pace.scaled(shortest)/2).Truncate(time.Millisecond)
 	g.event(g.at, Command{Verb: "disk full", Who: []Who{v}, For: full})
 	g.event(g.at+full+spare, Command{Verb: "revive", Who: []Who{again(v)}})
 	g.begins(full+spare, 1, false)

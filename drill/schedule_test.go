@@ -22,11 +22,12 @@ func drawPlan(t *rapid.T) Plan {
 		Companies: rapid.IntRange(0, 4).Draw(t, "companies"),
 	}
 	p.Replicas = min(p.Replicas, (p.Nodes-1)|1)
+	if rapid.Bool().Draw(t, "paced") {
+		p.Pace = time.Duration(rapid.IntRange(50, 5000).Draw(t, "pace")) * time.Millisecond
+	}
 	for p.Kinds == nil {
 		for _, k := range Kinds() {
-			if rapid.Bool().Draw(t, string(k)) {
-				p.Kinds = append(p.Kinds, k)
-			}
+			p.Kinds = append(p.Kinds, slices.Repeat([]Kind{k}, rapid.IntRange(0, 2).Draw(t, string(k)))...)
 		}
 	}
 	return p
@@ -150,6 +151,7 @@ func TestPlanRefuses(t *testing.T) {
 		"two replicas": func(p *Plan) { p.Replicas = 2 },
 		"one node":     func(p *Plan) { p.Nodes, p.Kinds = 1, []Kind{Slow} },
 		"no time":      func(p *Plan) { p.Length = time.Millisecond },
+		"no pace":      func(p *Plan) { p.Pace = time.Microsecond },
 		"no nodes":     func(p *Plan) { p.Nodes = 0 },
 	} {
 		p := good
@@ -168,8 +170,13 @@ func TestParseKinds(t *testing.T) {
 	if k, err := ParseKinds("kill, pause,kill"); err != nil || kindList(k) != "kill,pause" {
 		t.Errorf("%v %v", k, err)
 	}
-	if _, err := ParseKinds("kill,fire"); message.CodeOf(err) != message.InvalidArgument {
-		t.Error(err)
+	if k, err := ParseKinds("kill:3,pause"); err != nil || len(k) != 4 || kindList(k) != "kill:3,pause" {
+		t.Errorf("%v %v", k, err)
+	}
+	for _, bad := range []string{"kill,fire", "kill:0", "kill:101", "kill:x", "kill:", "kill,kill:3"} {
+		if _, err := ParseKinds(bad); message.CodeOf(err) != message.InvalidArgument {
+			t.Errorf("%s: %v", bad, err)
+		}
 	}
 }
 

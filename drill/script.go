@@ -28,7 +28,7 @@ func Script(steps []Step, heading ...string) string {
 	}
 	for _, s := range steps {
 		for pause := s.After; pause > 0; pause -= longestSleep {
-			b.WriteString("sleep " + strconv.FormatFloat(min(pause, longestSleep).Round(time.Millisecond).Seconds(), 'f', -1, 64) + "\n")
+			b.WriteString("sleep " + strconv.FormatFloat(float64(min(pause, longestSleep).Round(time.Millisecond).Milliseconds())/1000, 'f', -1, 64) + "\n")
 		}
 		if s.Command.Verb != "" {
 			b.WriteString(s.Command.String() + "\n")

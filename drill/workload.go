@@ -44,21 +44,21 @@ func (w *workload) size(least uint64) (number, size uint64) {
 	return number, size
 }
 
-// run calls until stop is closed or nothing more can be recorded, at most one call every interval.
-func (w *worker) run(ctx context.Context, stop <-chan struct{}, interval time.Duration) {
+// run calls until stop is closed or nothing more can be recorded, which it says, at most one call every interval.
+func (w *worker) run(ctx context.Context, stop <-chan struct{}, interval time.Duration) (full bool) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
 		select {
 		case <-stop:
-			return
+			return false
 		case <-ctx.Done():
-			return
+			return false
 		case <-timer.C:
 		}
 		began := time.Now()
 		if errors.Is(w.step(ctx), errFull) {
-			return
+			return true
 		}
 		timer.Reset(max(0, interval-time.Since(began)))
 	}

@@ -30,7 +30,7 @@ func Judge(v View) Report {
 	if d == nil {
 		d = &message.Directory{}
 	}
-	j := &judge{v: v, d: d, states: map[message.NodeID]string{}, report: Report{Revive: [][]message.NodeID{}, Nodes: []Node{}, Companies: []Company{}, Warnings: []string{}}}
+	j := &judge{v: v, d: d, states: map[message.NodeID]string{}, report: Report{Revive: [][]message.NodeID{}, Nodes: []Node{}, Companies: []Company{}, Warnings: []string{}, Faults: append([]Fault{}, v.Faults...)}}
 	j.nodes()
 	j.cluster()
 	var needs []need

@@ -235,3 +235,14 @@ func TestNobodyWouldRestore(t *testing.T) {
 		t.Errorf("%s\n%+v", r.Verdict, r.Companies[1])
 	}
 }
+
+// What is broken on purpose is told, and does not change the judgement.
+func TestFaultsAreTold(t *testing.T) {
+	v := View{Directory: &message.Directory{}, Faults: []Fault{{ID: 3, Kind: "slow", Fault: "slow 0 1 50ms"}}}
+	with := Judge(v)
+	v.Faults = nil
+	without := Judge(v)
+	if len(with.Faults) != 1 || with.Faults[0].ID != 3 || without.Faults == nil || with.Verdict != without.Verdict {
+		t.Errorf("%+v %+v", with, without)
+	}
+}

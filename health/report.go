@@ -29,6 +29,15 @@ type View struct {
 	Said      map[message.NodeID]message.NodeStatus // of those nodes that answered
 	Processes map[message.NodeID]string             // what the launcher says: alive, dead, paused, starting; empty if there is none
 	Clocks    map[message.NodeID]Clock              // of those that answered
+	Faults    []Fault                               // what the launcher says is broken on purpose
+}
+
+// Fault is something that the launcher breaks on purpose until it is healed.
+type Fault struct {
+	ID     uint64 `json:"id"`                // 0: it has no number, and ends with revive or resume
+	Kind   string `json:"kind"`              // partition, one-way, slow, drop, disk full, disk slow, clock, kill, pause
+	Fault  string `json:"fault"`             // as it was asked for: slow 0 1 50ms
+	LeftMS int64  `json:"left_ms,omitempty"` // until it ends by itself; 0: it lasts until it is healed
 }
 
 // Clock is how far a node's clock is ahead of the asker's, as far as that can be known.
@@ -49,6 +58,7 @@ type Report struct {
 	Companies []Company          `json:"companies"` // the directory, company 0, first
 	Registers Registers          `json:"registers"`
 	Warnings  []string           `json:"warnings"`
+	Faults    []Fault            `json:"faults"` // that last, which were injected on purpose
 }
 
 // Cluster is what the cluster was made with.

@@ -124,7 +124,7 @@ func Start(cfg Config) (_ *Node, err error) {
 	if err := n.openMembers(initial); err != nil {
 		return nil, err
 	}
-	c := client.Config{Carrier: carrier{n}, Home: cfg.ID, Directory: initial, States: n.control.States, Doubt: n.doubt}
+	c := client.Config{Carrier: carrier{n}, Home: cfg.ID, Directory: initial, States: n.control.States, Faults: n.control.Faults, Doubt: n.doubt}
 	if n.heap, err = client.New(c); err != nil {
 		return nil, err
 	}

@@ -182,6 +182,8 @@ func (c *completer) candidates(before, prefix string) []string {
 		case !ok:
 		case t.text == "FILE":
 			offer(files(prefix)...)
+		case t.text == "OPTION":
+			offer(drillWords(before, prefix)...)
 		case t.text == "COMMAND":
 			all := verbs()
 			for i := range all {

@@ -106,7 +106,17 @@ func allDrillOptions() []drillOption {
 			}
 			return nil
 		}},
-		{"--faults", "LIST", "kinds of faults, with commas", func(q *drillRequest, v string) (err error) {
+		{"--pace", "TIME", "the mean time between the beginnings of faults, whose lengths go with it; about 850ms if it is not given", func(q *drillRequest, v string) (err error) {
+			if q.cfg.Pace, err = time.ParseDuration(v); err != nil || q.cfg.Pace <= 0 {
+				return message.Errorf(message.InvalidArgument, "%s is no pace; use a time such as 500ms or 5s", message.Quote(v))
+			}
+			return nil
+		}},
+		{"--rate", "N", "how many calls each client makes in a second, at most; 200 if it is not given", func(q *drillRequest, v string) (err error) {
+			q.cfg.Rate, err = parseCount(v)
+			return err
+		}},
+		{"--faults", "LIST", "kinds of faults, with commas; kill:3 comes three times as often as others", func(q *drillRequest, v string) (err error) {
 			q.cfg.Kinds, err = drill.ParseKinds(v)
 			return err
 		}},
@@ -114,10 +124,43 @@ func allDrillOptions() []drillOption {
 			q.cfg.Clients, err = parseCount(v)
 			return err
 		}},
+		{"--stuck", "TIME", "within which every company and the registers must work when all is healed, or the drill fails; 10s if it is not given", func(q *drillRequest, v string) (err error) {
+			if q.cfg.Stuck, err = time.ParseDuration(v); err != nil || q.cfg.Stuck <= 0 {
+				return message.Errorf(message.InvalidArgument, "%s is no time to be back in; use one such as 5s", message.Quote(v))
+			}
+			return nil
+		}},
 		{"--replay", "FILE", "do what this script says instead", func(q *drillRequest, v string) error { q.replay = v; return nil }},
 		{"--script", "FILE", "write what was done into this script", func(q *drillRequest, v string) error { q.script = v; return nil }},
 		{"--html", "FILE", "write a picture of the counter-example into this page", func(q *drillRequest, v string) error { q.html = v; return nil }},
 	}
+}
+
+// drillWords are what a word of `drill` can be, behind what stands before it: an option that is not given yet, or a
+// value of the one before.
+func drillWords(before, prefix string) []string {
+	words := strings.Fields(before)
+	last := words[len(words)-1]
+	var out []string
+	all := allDrillOptions()
+	if at := slices.IndexFunc(all, func(o drillOption) bool { return o.name == last }); at >= 0 {
+		switch {
+		case all[at].value == "FILE":
+			return files(prefix)
+		case last == "--faults":
+			done := prefix[:strings.LastIndexByte(prefix, ',')+1] // kinds before the one that is typed
+			for _, k := range drill.Kinds() {
+				out = append(out, done+string(k))
+			}
+		}
+		return out
+	}
+	for _, o := range all {
+		if !slices.Contains(words, o.name) {
+			out = append(out, o.name+" ")
+		}
+	}
+	return out
 }
 
 // parseDrill reads what stands behind `drill`: pairs of an option and its value, or --option=value.
@@ -145,8 +188,8 @@ func parseDrill(c *call) (drillRequest, error) {
 			return q, err
 		}
 	}
-	if q.replay != "" && (given["--faults"] || given["--for"]) {
-		return q, c.usage("--replay takes faults and length from its file; leave --faults and --for out")
+	if q.replay != "" && (given["--faults"] || given["--for"] || given["--pace"]) {
+		return q, c.usage("--replay takes faults and length from its file; leave --faults, --for and --pace out")
 	}
 	return q, nil
 }
@@ -260,7 +303,7 @@ func (s *Shell) agree(ctx context.Context) error {
 func drilled(q *drillRequest, res *drill.Result) (result, error) {
 	r := result{columns: []string{"verdict", "seed", "operations", "unknown", "faults", "longest_unavailable_ms"},
 		fields: []field{{"verdict", res.Verdict}, {"seed", res.Seed}, {"operations", res.Operations}, {"unknown", res.Unknown},
-			{"faults", res.Faults}, {"longest_unavailable_ms", res.LongestMS}, {"unavailable", res.Where}, {"findings", some(res.Findings)}}}
+			{"faults", res.Faults}, {"planned", res.Planned}, {"longest_unavailable_ms", res.LongestMS}, {"unavailable", res.Where}, {"back_ms", res.BackMS}, {"findings", some(res.Findings)}}}
 	var faults []string
 	for k, n := range res.Faults {
 		faults = append(faults, fmt.Sprintf("%s:%d", k, n))

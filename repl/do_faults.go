@@ -53,7 +53,7 @@ func faultVerbs() []verb {
 }
 
 const (
-	outside        = "Faults last until `heal`, add up, and are there again after `revive`. Clients are outside: what this shell and the launcher say to nodes is never cut, slow or lost. Where there is a topology, only its links can be troubled."
+	outside        = "Faults last until `heal`, add up, are there again after `revive`, and end with the cluster: none is kept with --data. Clients are outside: what this shell and the launcher say to nodes is never cut, slow or lost. Where there is a topology, only its links can be troubled."
 	onlyWithDrills = "A cluster that was started with --data refuses what can hurt the data, unless with --drills."
 )
 

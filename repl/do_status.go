@@ -17,7 +17,7 @@ func (s *Shell) clusterStatus(c *call) (result, error) {
 	}
 	return result{text: statusText(r), columns: []string{"what", "id", "state", "missing", "revive", "why"}, rows: statusRows(r),
 		fields: []field{{"verdict", r.Verdict}, {"state", r.State}, {"revive", some(r.Revive)}, {"exact", r.Exact}, {"cluster", r.Cluster}, {"nodes", some(r.Nodes)},
-			{"companies", some(r.Companies)}, {"registers", r.Registers}, {"warnings", some(r.Warnings)}}}, nil
+			{"companies", some(r.Companies)}, {"registers", r.Registers}, {"warnings", some(r.Warnings)}, {"faults", some(r.Faults)}}}, nil
 }
 
 // statusText is the report as a person reads it: the verdict, then what is not as it should be.
@@ -56,6 +56,9 @@ func statusText(r health.Report) string {
 	for _, text := range r.Warnings {
 		fmt.Fprintf(&b, "warning: %s\n", escape(text, false))
 	}
+	for _, f := range r.Faults {
+		fmt.Fprintf(&b, "fault on purpose: %s%s\n", escape(f.Fault, false), until(f))
+	}
 	return b.String()
 }
 
@@ -89,6 +92,13 @@ func statusRows(r health.Report) (rows [][]string) {
 	rows = append(rows, []string{"registers", "", string(r.Registers.State), list(r.Registers.Down), sets(r.Registers.Revive), ""})
 	for _, text := range r.Warnings {
 		rows = append(rows, []string{"warning", "", "", "", "", text})
+	}
+	for _, f := range r.Faults {
+		id := ""
+		if f.ID != 0 {
+			id = plain(f.ID)
+		}
+		rows = append(rows, []string{"fault", id, "", "", "", f.Fault + until(f)})
 	}
 	return rows
 }

@@ -34,6 +34,7 @@ func (f *fake) Status(ctx context.Context) (health.Report, error) {
 			v.Said[i] = s
 		}
 	}
+	v.Faults = f.faults
 	return health.Judge(v), ctx.Err()
 }
 

@@ -96,6 +96,9 @@ func collectCluster(ctx context.Context, s Source) (*part, *message.Directory) {
 	}
 	report, err := s.Status(ctx)
 	keep("status.json", report, err)
+	if err == nil {
+		keep("faults.json", append([]health.Fault{}, report.Faults...), nil)
+	}
 	p.add("verdict.txt", []byte(report.Verdict+"\n"))
 	nodes, err := s.Nodes(ctx)
 	keep("nodes.json", nodes, err)

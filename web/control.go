@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strconv"
 	"time"
@@ -56,8 +57,52 @@ func (c *call) order(what func(Control, context.Context, message.NodeID) error) 
 	return c.json(http.StatusOK, ordered{n, time.Since(begin).Milliseconds()})
 }
 
-func (c *call) kill() error   { return c.order(Control.Kill) }
-func (c *call) pause() error  { return c.order(Control.Pause) }
+// backAfter is the member of kill and pause that says when the node is brought back.
+var backAfter = field{"for", text, may, "when the node is brought back, such as 5s; not at all if not given"}
+
+func (c *call) kill() error  { return c.orderFor(Control.Kill) }
+func (c *call) pause() error { return c.orderFor(Control.Pause) }
+
+// orderFor takes a node out, and has it brought back after the time in the body, which may be empty.
+func (c *call) orderFor(what func(Control, context.Context, message.NodeID) error) error {
+	n, err := c.node()
+	if err != nil {
+		return err
+	}
+	lasts, err := c.backAsked()
+	if err == nil {
+		err = c.launched()
+	}
+	if err != nil {
+		return err
+	}
+	ctx, cancel := c.context()
+	defer cancel()
+	begin := time.Now()
+	if err := what(c.s.cfg.Control, ctx, n); err != nil {
+		return err
+	}
+	if lasts > 0 {
+		if err := c.s.cfg.Control.Return(ctx, n, lasts); err != nil {
+			return fmt.Errorf("node %s is out, but nobody will bring it back: %w", n, err)
+		}
+	}
+	return c.json(http.StatusOK, ordered{n, time.Since(begin).Milliseconds()})
+}
+
+// backAsked reads the body of kill and pause, which may be empty.
+func (c *call) backAsked() (time.Duration, error) {
+	if c.r.ContentLength == 0 {
+		return 0, nil
+	}
+	got, release, err := c.members()
+	if err != nil {
+		return 0, err
+	}
+	defer release()
+	return c.lasts(c.route.body[0], got)
+}
+
 func (c *call) resume() error { return c.order(Control.Resume) }
 
 func (c *call) revive() error {

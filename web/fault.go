@@ -65,17 +65,24 @@ func (c *call) faultAsked() (words string, lasts time.Duration, err error) {
 	if err != nil {
 		return "", 0, err
 	}
-	words = string(b)
-	if got["for"] == nil {
-		return words, 0, nil
+	lasts, err = c.lasts(c.route.body[1], got)
+	return string(b), lasts, err
+}
+
+// lasts reads how long a fault shall last; 0 if nobody says.
+func (c *call) lasts(f field, got members) (time.Duration, error) {
+	if got[f.name] == nil {
+		return 0, nil
 	}
-	if b, err = c.route.body[1].string(got); err != nil {
-		return "", 0, err
+	b, err := f.string(got)
+	if err != nil {
+		return 0, err
 	}
-	if lasts, err = time.ParseDuration(string(b)); err != nil || lasts <= 0 {
-		return "", 0, message.Errorf(message.InvalidArgument, "%s is not how long a fault can last; use a number above 0 with its unit, such as 5s", message.Quote(string(b)))
+	lasts, err := time.ParseDuration(string(b))
+	if err != nil || lasts <= 0 {
+		return 0, message.Errorf(message.InvalidArgument, "%s is not how long a fault can last; use a number above 0 with its unit, such as 5s", message.Quote(string(b)))
 	}
-	return words, lasts, nil
+	return lasts, nil
 }
 
 // heal ends the fault in the path, or all where there is none.

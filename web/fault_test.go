@@ -1,5 +1,7 @@
 package web
 
+import "testing"
+
 // Requests about faults; the fake keeps what it is told and knows nodes 0 to 2, of which node 1 is dead.
 var goodFaultRequests = []goodRequest{
 	{"listFaults", "GET", "/v1/faults", "", 200, `{"faults":[]}`},
@@ -29,4 +31,18 @@ var badFaultRequests = []badRequest{
 	{"POST", "/v1/nodes/0/corrupt", "", 409, "already_alive", ""},
 	{"POST", "/v1/nodes/x/corrupt", "", 400, "invalid_argument", "not a node"},
 	{"POST", "/v1/nodes/1/corrupt", `{"seed":-1}`, 400, "invalid_argument", `"seed" must be`},
+}
+
+// A node that is taken out for a time is brought back after it; without a time nobody brings it back.
+func TestOutForATime(t *testing.T) {
+	control := &fakeControl{}
+	s, _ := newServer(t, func(c *Config) { c.Control = control })
+	for path, body := range map[string]string{"/v1/nodes/0/kill": `{"for":"5s"}`, "/v1/nodes/2/pause": ""} {
+		if answer := ask(s, "POST", path, body); answer.Code != 200 {
+			t.Errorf("%s: %d %s", path, answer.Code, answer.Body)
+		}
+	}
+	if len(control.back) != 1 || control.back[0] != "0 after 5s" {
+		t.Errorf("%q", control.back)
+	}
 }

@@ -52,6 +52,8 @@ type Control interface {
 	Kill(ctx context.Context, id message.NodeID) error
 	// Revive returns when the node has caught up. wipe takes its disk from it; HTTP never asks for that.
 	Revive(ctx context.Context, id message.NodeID, wipe bool, progress func(string)) error
+	// Return has a node that was killed or frozen come back after a time.
+	Return(ctx context.Context, id message.NodeID, after time.Duration) error
 	Pause(ctx context.Context, id message.NodeID) error
 	Resume(ctx context.Context, id message.NodeID) error
 	// Fault begins a fault, described as the shell's commands do, which ends by itself after lasts if that is not 0.

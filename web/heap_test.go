@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"encoding/binary"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -230,6 +231,7 @@ func (h keyedHeap) Malloc(ctx context.Context, size uint64) (message.Allocation,
 // fakeControl knows three nodes, of which node 1 is dead.
 type fakeControl struct {
 	wiped  bool
+	back   []string
 	faults []client.Fault
 }
 
@@ -278,6 +280,11 @@ func (c *fakeControl) Revive(_ context.Context, id message.NodeID, wipe bool, pr
 	if id != 1 {
 		return message.Errorf(message.AlreadyAlive, "node %v lives", id)
 	}
+	return nil
+}
+
+func (c *fakeControl) Return(_ context.Context, id message.NodeID, after time.Duration) error {
+	c.back = append(c.back, fmt.Sprintf("%s after %v", id, after))
 	return nil
 }
 

@@ -112,6 +112,9 @@ func TestGoodRequests(t *testing.T) {
 		{"kill", "POST", "/v1/nodes/0/kill", "", 200, `{"node":0,"ms":…}`},
 		{"revive", "POST", "/v1/nodes/1/revive", "{}", 200, `{"node":1,"ms":…}`},
 		{"pause", "POST", "/v1/nodes/2/pause", "", 200, `{"node":2,…`},
+		{"kill", "POST", "/v1/nodes/0/kill", `{"for":"5s"}`, 200, `{"node":0,"ms":…}`},
+		{"pause", "POST", "/v1/nodes/2/pause", `{"for":"50ms"}`, 200, `{"node":2,…`},
+		{"pause", "POST", "/v1/nodes/2/pause", `{}`, 200, `{"node":2,…`},
 		{"resume", "POST", "/v1/nodes/2/resume", "", 200, `{"node":2,…`},
 		{"index", "GET", "/v1", "", 200, `{"node":2,"routes":[{"method":"POST","path":"/v1/malloc",…`},
 		{"metrics", "GET", "/metrics", "", 200, `…dmalloc_http_requests_total{route="POST /v1/malloc",code="201"} 2…node_says 1`},
@@ -250,6 +253,9 @@ func TestBadRequests(t *testing.T) {
 		{"POST", "/v1/nodes/1/kill", "", 409, "already_dead", ""},
 		{"POST", "/v1/nodes/0/revive", "", 409, "already_alive", ""},
 		{"POST", "/v1/nodes/0/kill", "now", 400, "invalid_argument", ""},
+		{"POST", "/v1/nodes/0/kill", `{"for":"0s"}`, 400, "invalid_argument", "such as 5s"},
+		{"POST", "/v1/nodes/0/pause", `{"for":5}`, 400, "invalid_argument", "must be a string"},
+		{"POST", "/v1/nodes/0/pause", `{"until":"5s"}`, 400, "invalid_argument", ""},
 		{"POST", "/v1/nodes/0/eat", "", 404, "not_found", ""},
 	}
 	s, h := newServer(t, nil)

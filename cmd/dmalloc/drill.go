@@ -30,7 +30,7 @@ func dialer(heap *client.Heap, own client.Options) repl.Dialer {
 		if node == message.NoNode {
 			node = heap.Home()
 		}
-		c, err := client.Connect(d, node, nil, own)
+		c, err := client.Connect(d, node, nil, nil, own)
 		if err != nil {
 			return nil, nil, err
 		}

@@ -5,12 +5,16 @@ package main
 import (
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 	"time"
+
+	"dmalloc/drill"
 )
 
 // A long drill: 30 minutes, or DMALLOC_SOAK, in rounds of at most five minutes with a seed each, so that the
-// checker has the time that it needs and a failure names a short run. Run it with -timeout 0.
+// checker has the time that it needs and a failure names a short run. All kinds of faults come, unless
+// DMALLOC_SOAK_FAULTS lists some, to clusters of one size after the other. Run it with -timeout 0.
 func TestSoak(t *testing.T) {
 	length := 30 * time.Minute
 	if text := os.Getenv("DMALLOC_SOAK"); text != "" {
@@ -21,13 +25,19 @@ func TestSoak(t *testing.T) {
 	}
 	faults := os.Getenv("DMALLOC_SOAK_FAULTS")
 	if faults == "" {
-		faults = "kill,pause,wipe"
+		var all []string
+		for _, k := range drill.Kinds() {
+			all = append(all, string(k))
+		}
+		faults = strings.Join(all, ",")
 	}
+	sizes := []string{"-n 5", "-n 3 --replicas 3", "-n 5 --replicas 5 --register-replicas 5"}
 	seed := uint64(time.Now().UnixNano())
 	for begin := time.Now(); time.Since(begin) < length && !t.Failed(); seed++ {
 		round := max(time.Second, min(length-time.Since(begin), 5*time.Minute).Round(time.Second))
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			if v, status := runDrill(t, binary, "", "-n 5", "", fmt.Sprintf("--seed %d --for %v --faults %s", seed, round, faults)); v.Verdict != "pass" || status != exitOK {
+		size := sizes[seed%uint64(len(sizes))]
+		t.Run(fmt.Sprintf("%d: %s", seed, size), func(t *testing.T) {
+			if v, status := runDrill(t, binary, "", size, "", fmt.Sprintf("--seed %d --for %v --faults %s", seed, round, faults)); v.Verdict != "pass" || status != exitOK {
 				t.Errorf("%+v, exit status %d", v, status)
 			}
 		})

@@ -244,7 +244,7 @@ func startCluster(ctx context.Context, cfg cluster.Config, quiet bool) (_ *runni
 		return nil, err
 	}
 	c.control.Serve(c.launcher)
-	if c.conn, err = client.Connect(c.launcher.Directory(), 0, c.launcher.Nodes, own); err != nil {
+	if c.conn, err = client.Connect(c.launcher.Directory(), 0, c.launcher.Nodes, c.launcher.Faults, own); err != nil {
 		return nil, err
 	}
 	c.heap = c.conn.Heap
