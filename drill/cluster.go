@@ -50,7 +50,7 @@ type Config struct {
 	Timeout   time.Duration // of a call; 0 means 4 s
 	Heal      time.Duration // how long the cluster may take to be whole again; 0 means 60 s
 	Judge     time.Duration // how long the checker may take; 0 means 60 s. What it has not judged then fails the drill
-	MaxCalls  int           // that are recorded, about 200 bytes each; 0 means 1,000,000
+	MaxCalls  int           // that are recorded, about 250 bytes each; 0 means 1,000,000
 	Registers uint64        // the first register to use; those that hold something are passed over. 0 means one by the seed
 }
 
