@@ -18,6 +18,8 @@
 //	S3  A node's files are damaged or thrown away only while every other node is whole, until it is back.
 //	S4  Every fault ends: by its opposite, by --for, or at the end by heal and revive.
 //
+// Registers may be moved by a script, too (reg spread 0,1,2); they stay there.
+//
 // The record (record.go)
 //
 //	R1  Stamps are strictly monotonic over all clients: one call is before another only if it really was.
@@ -29,6 +31,7 @@
 //
 //	V1  It is "pass" only if every fault was injected, every key was judged legal in time, and nothing is left over.
 //	V2  What a counter-example leaves out could not have made a legal history illegal.
+//	V3  A tag that an answer of a register told names one value, and a value one tag (tags.go).
 //
 // A client touches only what the run made, and takes any other change of the table for a fault of the heap:
 // nobody else may use the heap during a drill.

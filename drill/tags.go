@@ -6,7 +6,7 @@ import (
 	"dmalloc/message"
 )
 
-// tags looks at what the answers said of registers besides their values. A tag names one write (R1 of package
+// tags looks at what the answers said of registers besides their values. A tag names one write (R3 of package
 // register) and a value does, too (R4), so in each register the two belong together: a second value under a tag
 // means that replicas took the wrong one of two writes or will, and a second tag of a value that a write was done
 // twice, after others that were done between. Both are wrong even in a run in which every read happened to
