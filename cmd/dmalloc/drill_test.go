@@ -15,7 +15,6 @@ import (
 type verdict struct {
 	Verdict    string
 	Operations int
-	Example    []string
 	Findings   []struct{ Check, Key, Text string }
 }
 
