@@ -124,7 +124,9 @@ func (c *Company) bind(t *tie) {
 // remove zeroes what is backed here and makes the addresses free.
 func (c *Company) remove(r record) {
 	n := c.backed(r)
-	c.pages.Zero(c.off(c.addr(r.at)), block.Footprint(n))
+	if !plantedDirty {
+		c.pages.Zero(c.off(c.addr(r.at)), block.Footprint(n))
+	}
 	c.used -= n
 	c.charged -= block.Footprint(n)
 	if r.homed() {
@@ -147,7 +149,13 @@ func (c *Company) fits(size uint64) bool {
 }
 
 // take finds addresses for a size that fits.
-func (c *Company) take(size uint64) (message.Addr, bool) { return c.space.Take(block.Footprint(size)) }
+func (c *Company) take(size uint64) (message.Addr, bool) {
+	a, ok := c.space.Take(block.Footprint(size))
+	if plantedOverlap && ok {
+		_ = c.space.Give(block.Extent{Addr: a + message.Addr(block.Footprint(size))/2&^(message.Alignment-1), Size: block.Footprint(size) / 2 &^ (message.Alignment - 1)})
+	}
+	return a, ok
+}
 
 func (c *Company) broken(format string, args ...any) {
 	if c.defect == nil {

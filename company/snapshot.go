@@ -33,6 +33,13 @@ type Snapshot struct {
 // Snapshot keeps the company as it is now. It costs a few words for each client and nothing for
 // allocations and bytes, but changes the company's bookkeeping: nothing may run beside it.
 func (c *Company) Snapshot() *Snapshot {
+	if plantedShort {
+		return c.short()
+	}
+	return c.moment()
+}
+
+func (c *Company) moment() *Snapshot {
 	return &Snapshot{cfg: c.cfg, index: c.index, clock: c.clock, lead: c.lead, high: c.space.High(),
 		records: c.records.Clone(), ties: c.ties.Clone(), clients: c.clients.snapshot(), ended: c.ended.byAge.Clone(), pages: c.pages.Snapshot()}
 }
@@ -103,6 +110,10 @@ func (s *Snapshot) writeClients(w *writer) {
 	w.num(uint64(len(s.clients)))
 	for _, c := range s.clients {
 		w.bytes(c.id[:])
+		if plantedForget {
+			w.num(c.last, c.w.low, 0)
+			continue
+		}
 		w.num(c.last, c.w.low, uint64(len(c.w.answers)))
 		for _, seq := range slices.Sorted(maps.Keys(c.w.answers)) {
 			r := c.w.answers[seq]

@@ -37,7 +37,7 @@ func (c *Company) reserve(e *entry, m *message.Message) Result {
 // commit makes the allocation exist: its addresses are taken here, its home, but only its first block is
 // charged here.
 func (c *Company) commit(e *entry, m *message.Message) Result {
-	if c.ended.has(m.Txn) {
+	if c.ended.has(m.Txn) && !plantedRevive {
 		return gone(m)
 	}
 	if t, ok := c.tieOf(m.Txn); ok {

@@ -76,6 +76,7 @@ func (c *caller) readRegister(ctx context.Context, k Key) (Op, Outcome, error) {
 		r, err := c.heap.ReadRegister(ctx, k.ID)
 		if err == nil {
 			o.Got, o.Torn = decodeRegister(r.Value)
+			o.Tag = r.Tag
 		}
 		return err
 	})
@@ -90,7 +91,10 @@ func (c *caller) write(ctx context.Context, t *target, large bool) (Op, Outcome,
 			if large {
 				size = largeValue
 			}
-			_, err := c.heap.WriteRegister(ctx, t.key.ID, registerValue(o.Arg, size))
+			tag, err := c.heap.WriteRegister(ctx, t.key.ID, registerValue(o.Arg, size))
+			if err == nil {
+				o.Tag = tag
+			}
 			return err
 		}
 		p := make([]byte, t.width()) // the heap may keep it when the call is given up

@@ -52,7 +52,7 @@ type Config struct {
 	Heal      time.Duration // how long the cluster may take to be whole again; 0 means 60 s
 	Stuck     time.Duration // within which every company, the registers and malloc must work after the heal; 0 means 10 s
 	Judge     time.Duration // how long the checker may take; 0 means 60 s, or a quarter of a longer Length. What it has not judged then fails the drill
-	MaxCalls  int           // that are recorded, about 200 bytes each; beyond them the drill fails. 0 means what clients can make at their rate, 1,000,000 to 8,000,000
+	MaxCalls  int           // that are recorded, about 250 bytes each; beyond them the drill fails. 0 means what clients can make at their rate, 1,000,000 to 8,000,000
 	Registers uint64        // the first register to use; those that hold something are passed over. 0 means one by the seed
 }
 

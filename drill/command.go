@@ -82,7 +82,7 @@ func parseWho(s string) (Who, error) {
 type Command struct {
 	Verb   string        // a row of forms
 	Who    []Who         // the nodes it names, in order
-	Groups [][]Who       // of a partition
+	Groups [][]Who       // of a partition; of reg spread one, the nodes that keep registers from then on
 	Rest   bool          // the last group is everybody else; only in plans
 	OneWay bool          // the first group does not reach the second, the other way is open
 	Amount time.Duration // of slow, disk slow and clock; negative only for clock
@@ -96,6 +96,7 @@ type operand uint8
 const (
 	aNode operand = iota
 	theGroups
+	theNodes // one word, with commas
 	aTime
 	aShift
 	aPercent
@@ -121,6 +122,7 @@ func forms() []form {
 		{"disk slow", []operand{aNode, aTime}, true},
 		{"corrupt", []operand{aNode}, false},
 		{"clock", []operand{aNode, aShift}, true},
+		{"reg spread", []operand{theNodes}, false},
 		{"heal", nil, false},
 	}
 }
@@ -145,7 +147,7 @@ func (c Command) String() string {
 			if len(who) > 0 {
 				words, who = append(words, who[0].String()), who[1:]
 			}
-		case theGroups:
+		case theGroups, theNodes:
 			words = append(words, c.groups())
 		case aTime:
 			words = append(words, c.Amount.String())
@@ -196,12 +198,12 @@ func ParseCommand(line string) (Command, error) {
 		return Command{}, message.Errorf(message.InvalidArgument, "an empty line is no fault; use kill, pause, partition, … or heal")
 	}
 	verb, rest := words[0], words[1:]
-	if verb == "disk" && len(rest) > 0 {
+	if (verb == "disk" || verb == "reg") && len(rest) > 0 {
 		verb, rest = verb+" "+rest[0], rest[1:]
 	}
 	f, ok := formOf(verb)
 	if !ok {
-		return Command{}, message.Errorf(message.InvalidArgument, "%s is not a fault; use kill, revive, pause, resume, partition, slow, drop, disk full, disk slow, corrupt, clock or heal", message.Quote(verb))
+		return Command{}, message.Errorf(message.InvalidArgument, "%s is not a fault; use kill, revive, pause, resume, partition, slow, drop, disk full, disk slow, corrupt, clock, reg spread or heal", message.Quote(verb))
 	}
 	c := Command{Verb: verb}
 	rest, err := c.options(f, rest)
@@ -253,6 +255,8 @@ func (c *Command) operand(o operand, s string) (err error) {
 		c.Who = append(c.Who, w)
 	case theGroups:
 		err = c.parseGroups(s)
+	case theNodes:
+		err = c.parseNodes(s)
 	case aTime:
 		c.Amount, err = parseTime(s)
 	case aShift:
@@ -301,19 +305,41 @@ func (c *Command) parseGroups(s string) error {
 			c.Rest = true
 			break
 		}
-		var group []Who
-		for _, name := range strings.Split(p, ",") {
-			w, err := parseWho(name)
-			if err != nil {
-				return err
-			}
-			if seen[w] {
-				return bad("node " + w.String() + " is named twice")
-			}
-			seen[w] = true
-			group = append(group, w)
+		group, err := parseGroup(p, seen)
+		if err != nil {
+			return err
+		}
+		if group == nil {
+			return bad("a node is named twice")
 		}
 		c.Groups = append(c.Groups, group)
 	}
 	return nil
+}
+
+// parseNodes reads who shall keep the registers.
+func (c *Command) parseNodes(s string) error {
+	group, err := parseGroup(s, map[Who]bool{})
+	if err == nil && group == nil {
+		err = message.Errorf(message.InvalidArgument, "%s names a node twice; name each once", message.Quote(s))
+	}
+	c.Groups = [][]Who{group}
+	return err
+}
+
+// parseGroup reads nodes with commas between them. It is nil if one of them was seen before.
+func parseGroup(s string, seen map[Who]bool) ([]Who, error) {
+	var group []Who
+	for name := range strings.SplitSeq(s, ",") {
+		w, err := parseWho(name)
+		if err != nil {
+			return nil, err
+		}
+		if seen[w] {
+			return nil, nil
+		}
+		seen[w] = true
+		group = append(group, w)
+	}
+	return group, nil
 }

@@ -19,6 +19,8 @@
 //	S4  Every fault ends: by its opposite, by --for, or at the end by heal and revive.
 //	S5  A plan that is late catches up between faults (pace.go): each lasts as long as planned, and S2 and S3 hold.
 //
+// Registers may be moved by a script, too (reg spread 0,1,2); they stay there.
+//
 // The record (record.go)
 //
 //	R1  Stamps are strictly monotonic over all clients: one call is before another only if it really was.
@@ -32,6 +34,7 @@
 //	V2  What a counter-example leaves out could not have made a legal history illegal.
 //	V3  A history of the table is cut (pieces.go) only where the whole is legal if and only if its pieces are.
 //	V4  After the heal all that the clients use works within Config.Stuck (recovery.go).
+//	V5  A tag that an answer of a register told names one value, and a value one tag (tags.go).
 //
 // A client touches only what the run made, and takes any other change of the table for a fault of the heap:
 // nobody else may use the heap during a drill.

@@ -33,6 +33,8 @@ type world struct {
 	ops    int
 	refuse map[string]error
 	slow   time.Duration // that each fault takes
+	tags   bool          // registers have tags
+	tagged map[uint64]message.Tag
 }
 
 // bug is what a broken world does wrong.
@@ -57,7 +59,7 @@ const (
 
 func newWorld(nodes int, b bug) *world {
 	return &world{dice: rand.New(rand.NewPCG(1, 2)), nodes: nodes, dead: map[message.NodeID]bool{}, ice: map[message.NodeID]bool{},
-		blocks: map[message.Addr][]byte{}, regs: map[uint64][]byte{}, breaks: b, refuse: map[string]error{}}
+		blocks: map[message.Addr][]byte{}, regs: map[uint64][]byte{}, breaks: b, refuse: map[string]error{}, tagged: map[uint64]message.Tag{}}
 }
 
 func (w *world) cluster() Cluster {
@@ -319,7 +321,7 @@ func (h *fakeHeap) ReadRegister(ctx context.Context, address uint64) (r client.R
 		if !ok {
 			return message.Errorf(message.NotWritten, "never written")
 		}
-		r.Value = slices.Clone(v)
+		r.Value, r.Tag = slices.Clone(v), h.w.tagged[address]
 		return nil
 	})
 	return r, err
@@ -329,7 +331,16 @@ func (h *fakeHeap) ReadRegister(ctx context.Context, address uint64) (r client.R
 func (h *fakeHeap) WriteRegister(ctx context.Context, address uint64, value []byte) (message.Tag, error) {
 	w := h.w
 	if w.breaks != noWriteBack {
-		return message.Tag{}, h.act(ctx, func() error { w.regs[address] = slices.Clone(value); return nil })
+		var tag message.Tag
+		err := h.act(ctx, func() error {
+			w.regs[address] = slices.Clone(value)
+			if w.tags {
+				tag = message.Tag{TS: w.tagged[address].TS + 1, Writer: message.ClientID{1}}
+				w.tagged[address] = tag
+			}
+			return nil
+		})
+		return tag, err
 	}
 	w.mu.Lock()
 	old, had := w.regs[address]

@@ -132,15 +132,18 @@ func (e *ending) freeAll(ctx context.Context, c *caller) {
 	}
 }
 
-// settle frees what mallocs without an answer have left, and waits until all of the run is gone.
+// settle frees what mallocs without an answer have left, and waits until all of the run is gone, or nothing can be
+// expected to go any more.
 func (e *ending) settle(ctx context.Context, heap Heap) {
 	known := map[message.Addr]bool{}
 	for _, a := range e.evidence.Before {
 		known[a.Address] = true
 	}
 	acked, lost := e.rec.mallocs()
+	var still stillness
 	for {
 		table, err := tableOf(ctx, heap, e.cfg.Timeout)
+		var companies []client.Company
 		if err == nil {
 			left := 0
 			for _, a := range table {
@@ -153,12 +156,15 @@ func (e *ending) settle(ctx context.Context, heap Heap) {
 				}
 			}
 			var used uint64
-			if used, err = usedOf(ctx, e.cluster.View, e.cfg.Timeout); err == nil {
+			if companies, used, err = usedOf(ctx, e.cluster.View, e.cfg.Timeout); err == nil {
 				e.evidence.End, e.evidence.UsedEnd, e.evidence.Tables = table, used, true
 				if left == 0 && used == e.evidence.UsedBefore {
 					return
 				}
 			}
+		}
+		if still.since(time.Now(), err == nil, companies, table) {
+			return
 		}
 		if !wait(ctx, lookAgain) {
 			if !e.evidence.Tables {
@@ -196,7 +202,7 @@ func tableOf(ctx context.Context, heap Heap, limit time.Duration) ([]message.All
 }
 
 // usedOf adds up what all companies say is used; the directory has no heap.
-func usedOf(ctx context.Context, view View, limit time.Duration) (uint64, error) {
+func usedOf(ctx context.Context, view View, limit time.Duration) ([]client.Company, uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	companies, err := view.Companies(ctx)
@@ -206,11 +212,11 @@ func usedOf(ctx context.Context, view View, limit time.Duration) (uint64, error)
 			continue
 		}
 		if c.Leader == nil {
-			return 0, message.Errorf(message.Unavailable, "company %s has no leader", c.ID)
+			return nil, 0, message.Errorf(message.Unavailable, "company %s has no leader", c.ID)
 		}
 		sum += c.Used
 	}
-	return sum, err
+	return companies, sum, err
 }
 
 // becomeWhole waits until every company has a leader and all its owners, and says why not when ctx ends.

@@ -66,7 +66,8 @@ type Op struct {
 	Code    message.Code // Done, or a refusal that is itself an answer, such as already_free
 	Got     uint64       // what was there; 0 where nothing was ever written
 	Swapped bool
-	Torn    string // what was there, where nobody can have written that
+	Tag     message.Tag // of the value of a register, where the answer told it; zero where not
+	Torn    string      // what was there, where nobody can have written that
 }
 
 // changes says whether the call could leave a trace.

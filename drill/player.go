@@ -208,6 +208,9 @@ func (p *player) close(ctx context.Context) {
 func (p *player) spans() []Done {
 	for i := range p.done {
 		d := &p.done[i]
+		if d.Command.Verb == "reg spread" {
+			continue
+		}
 		if d.Command.For > 0 {
 			d.Until = d.At + d.Command.For
 			continue

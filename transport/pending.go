@@ -88,7 +88,15 @@ func (p *pending) take(id uint64, from message.NodeID) (waiter, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	w, ok := p.waits[id]
-	if !ok || w.to != from {
+	if plantedMix {
+		for other, o := range p.waits {
+			if other != id && o.to == from {
+				id, w, ok = other, o, true
+				break
+			}
+		}
+	}
+	if !ok || w.to != from && !plantedAnyone {
 		return nil, false
 	}
 	delete(p.waits, id)

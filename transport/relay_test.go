@@ -126,7 +126,10 @@ func TestLoopsEnd(t *testing.T) {
 	w.nodes[0].SetTopology(3, edges(0, 1, 1, 2))
 	w.nodes[1].SetTopology(3, edges(1, 0, 0, 2))
 	w.nodes[0].Start(2, request(1, "x"), nil, func(*message.Message, error) {})
-	eventually(t, "the loop is noticed", func() bool { return stat(w.nodes[0], unroutable) == 1 })
+	eventually(t, "the loop is noticed", func() bool { return stat(w.nodes[0], unroutable)+stat(w.nodes[1], unroutable) == 1 })
+	if n := stat(w.nodes[0], relayed) + stat(w.nodes[1], relayed); n != 1 {
+		t.Errorf("the frame was passed on %d times; it came back to who sent it after one", n)
+	}
 }
 
 func TestClientWithTooManyRelayed(t *testing.T) {
