@@ -174,7 +174,7 @@ func TestGrantRefuses(t *testing.T) {
 func TestFullTable(t *testing.T) {
 	table := New()
 	for i := range uint64(MaxLeases) {
-		if out := table.Grant(i, Lease{First: i, Pages: 1, Node: message.NodeID(i % 7), Session: 1, Length: 1}); out.Code != message.Done {
+		if out := table.Grant(i, Lease{First: i * 40503 % MaxLeases, Pages: 1, Node: message.NodeID(i % 7), Session: 1, Length: 1}); out.Code != message.Done {
 			t.Fatalf("%d: %+v", i, out)
 		}
 	}
@@ -189,6 +189,27 @@ func TestFullTable(t *testing.T) {
 	}
 	if err := table.Check(); err != nil {
 		t.Error(err)
+	}
+}
+
+// The tree knows where it ends, also where long leases lie over short ones.
+func TestTree(t *testing.T) {
+	var root *tree
+	lease := func(i uint64) Lease { return Lease{First: i * 37 % 101, Pages: 1 + i*53%97, Token: i + 1} }
+	for i := range uint64(200) {
+		root = root.insert(lease(i))
+		if err := root.check(); err != nil {
+			t.Fatal(i, err)
+		}
+	}
+	for i := range uint64(200) {
+		root = root.remove(lease(i * 7 % 200))
+		if err := root.check(); err != nil {
+			t.Fatal(i, err)
+		}
+	}
+	if root != nil {
+		t.Error("something is left")
 	}
 }
 

@@ -352,3 +352,14 @@ ok 0x500000005000 size 4196 txn ab000000/9 index 62
 changed 0x500000005000
 log 62: S1 finish 0x500000005000 4196
 
+# L5: fenced for its term, the same request is done when the leader of this term decides.
+lease addr=0x500000001000 node=1 session=9 client=1 seq=3 decided=4
+lease addr=0x500000001000 node=1 session=9 client=1 seq=3 decided=5
+lease addr=0x500000001000 node=1 session=9 client=1 seq=3 decided=4
+----
+fenced: LEASE was decided by the leader of term 4, but node 4 leads company 1 in term 5; nothing was done, ask it index 63
+ok 0x500000001000 size 12288 token 64 length 10000 index 64
+lease {Lease:{First:1 Pages:3 Exclusive:false WriteBack:false Node:1 Session:9 Token:64 Length:10000} Ended:false}
+log 64: S1 lease 0x500000001000 12288
+ok 0x500000001000 size 12288 token 64 length 10000 index 64
+
