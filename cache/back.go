@@ -43,7 +43,7 @@ func (c *Cache) Absorb(a message.Addr, txn message.Txn, bytes []byte, now Clock)
 	}
 	for n := first; n <= last; n++ {
 		p := h.pages[n]
-		p.changed = co.next()
+		co.change(n)
 		c.overlay(p, uint64(a), bytes)
 		start := h.address(n)
 		p.dirty = p.dirty.add(span{max(uint64(a), start), min(uint64(a)+uint64(len(bytes)), start+message.PageSize)})
@@ -208,7 +208,7 @@ func (c *Cache) Flushed(x Piece, outcome Outcome) []Range {
 		start := h.address(n)
 		part := span{max(all.from, start), min(all.to, start+message.PageSize)}
 		p.flying = p.flying.remove(part)
-		p.changed = co.next()
+		co.change(n)
 		switch {
 		case outcome == Refused && p.image == nil: // a write of unknown outcome has spoilt it
 			lost = append(lost, part)

@@ -15,6 +15,8 @@ const (
 	MaxWrites = 4096
 	// MaxPiece is the most bytes that one piece takes to the log.
 	MaxPiece = 256 << 10
+	// marks is in how many places a company remembers when pages changed.
+	marks = 256
 	// maxFloors is how many ranges remember a token of their own (K7).
 	maxFloors = 512
 )
@@ -38,10 +40,11 @@ type Cache struct {
 
 // company is the leases of one company.
 type company struct {
-	leases  []*held // by their pages; no page is in two
-	floors  []floor // by token
-	floor   uint64  // no token up to it is used for any page
-	version uint64  // counts the changes of pages (T7)
+	leases  []*held       // by their pages; no page is in two
+	floors  []floor       // by token
+	floor   uint64        // no token up to it is used for any page
+	version uint64        // counts the changes of pages (T7)
+	changed [marks]uint64 // by the number of a page: the version of its last change, or of another's there
 }
 
 // floor is a token that must not be used any more for the pages from first to last, nor any before it (T5).
@@ -54,7 +57,6 @@ type held struct {
 	until       time.Duration // when its use ends (T1)
 	pages       map[uint64]*page
 	dirty       map[uint64]*page // those with dirty or flying bytes
-	changed     uint64           // the version of the last change to a page that has no entry any more
 	closing     bool             // it is not used any more but to write back
 	gone        bool             // it is not used at all
 	moved       map[uint64]bool  // pages that went over to the lease that took its place
@@ -67,17 +69,16 @@ func (h *held) absorbs() bool { return h.exclusive() && h.lease.WriteBack }
 
 // page is what is kept of a page besides its image.
 type page struct {
-	number  uint64
-	used    atomic.Uint64 // stamp of the last use
-	lease   *held
-	image   *image   // nil while there is none; readers see it where K1 allows
-	writes  []*Write // under way
-	spoilt  bool     // nobody knows what it holds when the writes are over
-	changed uint64   // version of its last change
-	dirty   spans    // not yet written back
-	flying  spans    // on their way to the log
-	ranked  uint64   // the stamp by which it stands in the ranking
-	slot    int      // its place there, -1 for none
+	number uint64
+	used   atomic.Uint64 // stamp of the last use
+	lease  *held
+	image  *image   // nil while there is none; readers see it where K1 allows
+	writes []*Write // under way
+	spoilt bool     // nobody knows what it holds when the writes are over
+	dirty  spans    // not yet written back
+	flying spans    // on their way to the log
+	ranked uint64   // the stamp by which it stands in the ranking
+	slot   int      // its place there, -1 for none
 }
 
 // Range is bytes beside each other.
@@ -134,10 +135,11 @@ func (co *company) withToken(token uint64) *held {
 	return nil
 }
 
-// next counts a change.
-func (co *company) next() uint64 {
+// change notes that a page changes. Pages share marks, so that what is to be remembered of pages that are not kept
+// is bounded; a fill that is dropped for a change of another page is asked for again.
+func (co *company) change(n uint64) {
 	co.version++
-	return co.version
+	co.changed[n%marks] = co.version
 }
 
 // forbid keeps a token from being used again (K7). Where there are too many to remember, the smallest is
@@ -183,7 +185,7 @@ func (co *company) forbidden(first, last, token uint64) bool {
 func (h *held) entry(n uint64) *page {
 	p := h.pages[n]
 	if p == nil {
-		p = &page{number: n, lease: h, changed: h.changed, slot: -1}
+		p = &page{number: n, lease: h, slot: -1}
 		h.pages[n] = p
 	}
 	return p
@@ -232,7 +234,6 @@ func (c *Cache) settle(p *page) {
 		delete(h.dirty, p.number)
 	}
 	if p.image == nil && len(p.writes) == 0 && !dirty {
-		h.changed = max(h.changed, p.changed)
 		delete(h.pages, p.number)
 	}
 }

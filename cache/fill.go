@@ -73,11 +73,7 @@ func (c *Cache) Filled(f Fill, a message.Addr, bytes []byte, live []Extent) bool
 func (c *Cache) fill(f Fill, n, at uint64, bytes []byte, live []Extent) bool {
 	h := f.lease
 	p := h.pages[n]
-	changed := h.changed
-	if p != nil {
-		changed = p.changed
-	}
-	if changed > f.version || p != nil && len(p.writes) > 0 {
+	if c.companies[h.lease.Company].changed[n%marks] > f.version || p != nil && len(p.writes) > 0 {
 		return false // T7
 	}
 	from := max(at, h.address(n))

@@ -39,7 +39,6 @@ func (c *Cache) Granted(l message.Lease, sent, now time.Duration) (ok bool, lost
 		}
 	}
 	h := &held{lease: l, first: first, last: last, until: Until(sent, l.LengthMS), pages: map[uint64]*page{}, dirty: map[uint64]*page{}, moved: map[uint64]bool{}}
-	h.changed = co.next()
 	usable := now < h.until && !co.forbidden(first, last, l.Token) && len(co.leases)-len(old) < MaxLeases
 	var gone []span
 	for _, o := range old { // whatever becomes of the new one, the leader knows nothing of them any more
@@ -71,7 +70,7 @@ func (c *Cache) inherit(h, o *held) {
 			p.dirty = p.dirty.add(x)
 		}
 		p.flying = nil
-		p.lease, p.changed = h, h.changed
+		p.lease = h
 		im := *p.image
 		im.lease = h
 		c.setImage(p, &im)

@@ -59,7 +59,7 @@ func (c *Cache) Begin(a message.Addr, size uint64, now time.Duration) (w *Write,
 			p.spoilt = p.spoilt || w.from < other.to && other.from < w.to
 		}
 		p.writes = append(p.writes, w)
-		p.changed = co.next()
+		co.change(n)
 		c.settle(p)
 	}
 	return w, pieces, false
@@ -96,7 +96,7 @@ func (c *Cache) End(w *Write, outcome Outcome, bytes []byte) []Range {
 				break
 			}
 		}
-		p.changed = co.next()
+		co.change(n)
 		switch outcome {
 		case Written:
 			c.overlay(p, w.from, bytes)
