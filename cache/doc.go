@@ -45,7 +45,7 @@
 // All else holds one mutex and does not wait for anything. The price is that a write copies its page.
 //
 // The package starts no goroutine and reads no clock: time is an argument, and means what CLOCK_BOOTTIME has counted
-// since some start, which package boottime reads. Where a function takes a Clock, the moment of reading matters.
+// since some start, which package internal/boottime reads. Where a function takes a Clock, the moment of reading matters.
 //
 // Next: package node, which sends what is to be sent.
 package cache

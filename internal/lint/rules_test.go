@@ -17,7 +17,7 @@ var lines = [][]string{
 	{"block", "page", "lease", "cache", "register", "ring", "election", "fault"},
 	{"company", "dotgen", "health"},
 	{"directory"}, // has the shape of a company
-	{"transport", "certs", "faultfs", "internal/quiet"},
+	{"transport", "certs", "faultfs", "internal/quiet", "internal/boottime"},
 	{"client", "member", "owner", "quorum", "pagetable", "store", "mapped"},
 	{"bench", "doctor", "drill", "job", "sysdump", "vm"},
 	{"cluster"},
