@@ -125,16 +125,6 @@ func (co *company) covering(first, last uint64) *held {
 	return nil
 }
 
-// withToken returns the lease with that token, nil where there is none.
-func (co *company) withToken(token uint64) *held {
-	for _, h := range co.leases {
-		if h.lease.Token == token {
-			return h
-		}
-	}
-	return nil
-}
-
 // change notes that a page changes. Pages share marks, so that what is to be remembered of pages that are not kept
 // is bounded; a fill that is dropped for a change of another page is asked for again.
 func (co *company) change(n uint64) {

@@ -31,8 +31,8 @@
 //	    absorbed or written back since (T7). It never replaces bytes that are there.
 //	K6  A page with dirty bytes is never evicted. Clean ones are, least recently used first, before the budget is
 //	    exceeded; a fill that would exceed it nevertheless is not kept.
-//	K7  A token that was revoked, given back, expired or replaced is never used again for its pages, also when the
-//	    answer that grants it comes later.
+//	K7  A token that was revoked, given back, expired or replaced, or a smaller one, is never used again for its
+//	    pages: not when the answer that grants it comes later, and not under a lease that the revoked one had replaced.
 //	K8  Of one page at most one version is on its way to the log, so writes of the same bytes cannot overtake each other.
 //
 // Check verifies what can be seen of them.

@@ -18,10 +18,10 @@ func TestFillCrossesWrite(t *testing.T) {
 		{"a write that was under way and over", func(r *rig) { r.End(r.begin(0, 0, 4), Written, []byte("much")) }, false},
 		{"a write that is under way", func(r *rig) { r.begin(0, 0, 4) }, false},
 		{"a write that nobody knows of", func(r *rig) { r.End(r.begin(0, 0, 4), Unknown, nil) }, false},
-		{"revoked", func(r *rig) { r.Revoke(1, 5, addr(0, 0), 0) }, false},
-		{"revoked and granted again", func(r *rig) { r.Revoke(1, 5, addr(0, 0), 0); r.grant(6, "w", 0, 3) }, false},
+		{"revoked", func(r *rig) { r.Revoke(about(5, addr(0, 0), 0)) }, false},
+		{"revoked and granted again", func(r *rig) { r.Revoke(about(5, addr(0, 0), 0)); r.grant(6, "w", 0, 3) }, false},
 		{"granted again", func(r *rig) { r.grant(6, "w", 0, 3) }, false},
-		{"given back", func(r *rig) { r.Release(1, 5) }, false},
+		{"given back", func(r *rig) { r.Release(about(5, addr(0, 0), 0)) }, false},
 	} {
 		r := newRig(t)
 		r.grant(5, "w", 0, 3)

@@ -124,62 +124,64 @@ func (c *Cache) leave(h *held) {
 	}
 }
 
+// meant returns the leases that a message about l means: those that have one of its pages and whose tokens are not
+// above its own. They may be older, for l may have taken their place without its answer having come (T5). Where l
+// does not say its pages, all of the company are meant.
+func (c *Cache) meant(l message.Lease) (co *company, first, last uint64, all []*held) {
+	if l.Company == 0 || l.Company > message.MaxCompany {
+		return nil, 0, 0, nil
+	}
+	first, last = 0, message.WindowSize/message.PageSize-1
+	if company, f, t, ok := bounds(l.Address, l.Size); ok && company == l.Company {
+		first, last = f, t
+	}
+	co = &c.companies[l.Company]
+	for _, h := range co.over(first, last) {
+		if h.lease.Token <= l.Token {
+			all = append(all, h)
+		}
+	}
+	return co, first, last, all
+}
+
 // Revoke stops the use of a lease for good, before its answer has come too (T5): from now on nothing is read or
 // written under its token but the pieces, which are to be sent first. When Gone says so, REVOKE can be answered.
-// The range is what REVOKE says; with size 0 it is the whole company.
-func (c *Cache) Revoke(company message.CompanyID, token uint64, a message.Addr, size uint64) []Piece {
-	if company == 0 || company > message.MaxCompany {
-		return nil
-	}
-	first, last := uint64(0), uint64(message.WindowSize/message.PageSize-1)
-	if in, f, l, ok := bounds(a, size); ok && in == company {
-		first, last = f, l
-	}
+// Of l the company, the token and the pages count.
+func (c *Cache) Revoke(l message.Lease) (pieces []Piece) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	co := &c.companies[company]
-	co.forbid(first, last, token)
-	if h := co.withToken(token); h != nil {
-		co.forbid(h.first, h.last, token)
-		return c.end(h)
+	co, first, last, all := c.meant(l)
+	if co == nil {
+		return nil
 	}
-	return nil
+	co.forbid(first, last, l.Token)
+	for _, h := range all {
+		pieces = append(pieces, c.end(h)...)
+	}
+	return pieces
 }
 
-// Release stops the use of a lease that this node gives back. The pieces are to be sent before RELEASE is.
-func (c *Cache) Release(company message.CompanyID, token uint64) []Piece {
-	if company == 0 || company > message.MaxCompany {
-		return nil
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if h := c.companies[company].withToken(token); h != nil {
-		return c.end(h)
-	}
-	return nil
-}
+// Release is Revoke of a lease that this node gives back. The pieces are to be sent before RELEASE is.
+func (c *Cache) Release(l message.Lease) []Piece { return c.Revoke(l) }
 
 // Gone says that a lease is not held, or not any more: nothing of it is dirty or under way to be written back.
-func (c *Cache) Gone(company message.CompanyID, token uint64) bool {
-	if company == 0 || company > message.MaxCompany {
-		return true
-	}
+func (c *Cache) Gone(l message.Lease) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.companies[company].withToken(token) == nil
+	_, _, _, all := c.meant(l)
+	return len(all) == 0
 }
 
 // Abandon ends a lease whatever is dirty, and returns what is lost.
-func (c *Cache) Abandon(company message.CompanyID, token uint64) []Range {
-	if company == 0 || company > message.MaxCompany {
-		return nil
-	}
+func (c *Cache) Abandon(l message.Lease) []Range {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if h := c.companies[company].withToken(token); h != nil {
-		return c.ranges(c.drop(h))
+	var lost []span
+	_, _, _, all := c.meant(l)
+	for _, h := range all {
+		lost = append(lost, c.drop(h)...)
 	}
-	return nil
+	return c.ranges(lost)
 }
 
 // Drop ends all leases, as a process does that begins a new session, and returns what is lost.

@@ -94,7 +94,7 @@ func TestRefusedGrants(t *testing.T) {
 func TestRevokeBeforeTheGrant(t *testing.T) {
 	for _, size := range []uint64{ps, 0} { // what REVOKE says of the range
 		r := newRig(t)
-		if pieces := r.Revoke(1, 5, addr(0, 0), size); pieces != nil || !r.Gone(1, 5) {
+		if pieces := r.Revoke(about(5, addr(0, 0), size)); pieces != nil || !r.Gone(about(5, addr(0, 0), 0)) {
 			t.Fatal("what was never held cannot be answered at once")
 		}
 		for token := uint64(4); token <= 5; token++ {
@@ -106,15 +106,37 @@ func TestRevokeBeforeTheGrant(t *testing.T) {
 	}
 }
 
+// The lease that is revoked had replaced an older one of ours, and nobody here has heard of that yet.
+func TestRevokeOfWhatReplacedOurs(t *testing.T) {
+	for _, size := range []uint64{ps, 0} {
+		r := newRig(t)
+		r.grant(5, "wb", 0, 1)
+		r.grant(6, "r", 1, 1)
+		r.fill(0, 1)
+		r.fill(1, 1)
+		r.absorb(0, 0, "mine")
+		pieces := r.Revoke(about(7, addr(0, 0), size))
+		r.misses(0)
+		r.same("gone", r.Gone(about(7, addr(0, 0), size)), false)
+		if lost := r.Flushed(pieces[0], Fenced); len(lost) != 1 {
+			t.Errorf("%v is lost", lost)
+		}
+		r.same("gone when all is told", r.Gone(about(7, addr(0, 0), size)), true)
+		if _, ok := r.read(1, 0, 8); ok != (size > 0) {
+			t.Errorf("the page beside it is answered: %v", ok)
+		}
+	}
+}
+
 // RELEASE and REVOKE meet on their way; and the grant's answer is repeated, for its request was.
 func TestRevokeCrossesRelease(t *testing.T) {
 	r := newRig(t)
 	r.grant(5, "r", 0, 1)
 	r.fill(0, 1)
-	r.Release(1, 5)
+	r.Release(about(5, addr(0, 0), 0))
 	r.misses(0)
-	r.Revoke(1, 5, addr(0, 0), ps)
-	r.same("gone", r.Gone(1, 5), true)
+	r.Revoke(about(5, addr(0, 0), ps))
+	r.same("gone", r.Gone(about(5, addr(0, 0), 0)), true)
 	if ok, _ := r.Granted(lease(5, "r", 0, 1), r.now, r.now); ok {
 		t.Error("a lease that was given back is used again")
 	}
@@ -155,7 +177,7 @@ func TestReplacedLease(t *testing.T) {
 	if len(pieces) != 1 || pieces[0].Token != 7 {
 		t.Fatalf("%v is to be written back", pieces)
 	}
-	r.same("the old lease is gone", r.Gone(1, 5), true)
+	r.same("the old lease is gone", r.Gone(about(5, addr(0, 0), 0)), true)
 	r.now = 10 * second
 	ok, lost := r.Granted(lease(8, "wb", 0, 3), r.now, r.now)
 	r.misses(1)
@@ -202,7 +224,7 @@ func TestDowngradeLosesWhatIsDirty(t *testing.T) {
 func TestManyRevoked(t *testing.T) {
 	r := newRig(t)
 	for i := range 3 * maxFloors {
-		r.Revoke(1, uint64(i+1), addr(2*i, 0), ps)
+		r.Revoke(about(uint64(i+1), addr(2*i, 0), ps))
 	}
 	for i := range 3 * maxFloors {
 		if ok, _ := r.Granted(lease(uint64(i+1), "r", 2*i, 1), r.now, r.now); ok {
@@ -221,7 +243,7 @@ func TestTooManyLeases(t *testing.T) {
 	if ok, _ := r.Granted(lease(MaxLeases+1, "r", MaxLeases, 1), r.now, r.now); ok {
 		t.Error("one lease too many is used")
 	}
-	r.Release(1, 7)
+	r.Release(about(7, addr(6, 0), ps))
 	r.grant(MaxLeases+2, "r", MaxLeases, 1)
 	if lost := r.Drop(); lost != nil || r.Stats().Leases != 0 || r.Stats().Bytes != 0 {
 		t.Errorf("%v lost, %+v", lost, r.Stats())
@@ -237,17 +259,17 @@ func TestHeld(t *testing.T) {
 	if len(got) != 2 || got[0].Token != 5 || got[1].Token != 9 || got[1].LeftMS != 7880 || got[1].Size != 2*ps {
 		t.Errorf("%+v", got)
 	}
-	r.Release(1, 5)
+	r.Release(about(5, addr(0, 0), 0))
 	r.same("leases", len(r.Held(r.now)), 1)
 	r.same("leases when all are over", len(r.Held(10*second)), 0)
 }
 
 func TestNonsense(t *testing.T) {
 	r := newRig(t)
-	r.Revoke(99, 5, 0, 0)
-	r.Release(0, 5)
-	r.Abandon(message.MaxCompany+1, 1)
-	r.same("gone", r.Gone(1<<31, 5), true)
+	r.Revoke(message.Lease{Company: 99, Token: 5})
+	r.Release(message.Lease{Token: 5})
+	r.Abandon(message.Lease{Company: message.MaxCompany + 1, Token: 1})
+	r.same("gone", r.Gone(message.Lease{Company: 1 << 31, Token: 5}), true)
 	r.same("filled", r.Filled(Fill{}, base, []byte("x"), block()), false)
 	r.End(&Write{}, Written, nil)
 	r.Flushed(Piece{}, Written)

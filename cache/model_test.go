@@ -156,7 +156,14 @@ func (w *world) granted(t *rapid.T) {
 	}
 }
 
-func (w *world) withToken(token uint64) *held { return w.companies[1].withToken(token) }
+func (w *world) withToken(token uint64) *held {
+	for _, h := range w.companies[1].leases {
+		if h.lease.Token == token {
+			return h
+		}
+	}
+	return nil
+}
 
 func (w *world) forget(lost []Range) {
 	for _, x := range lost {
@@ -312,8 +319,8 @@ func (w *world) actions() map[string]func(*rapid.T) {
 		"revoked": func(t *rapid.T) {
 			i := pick(t, w.revokes, "revoke")
 			l := w.revokes[i]
-			w.send(w.Revoke(1, l.Token, l.Address, l.Size))
-			if w.Gone(1, l.Token) { // otherwise it is asked again
+			w.send(w.Revoke(l))
+			if w.Gone(l) { // otherwise it is asked again
 				cut(&w.revokes, i)
 				w.consents = append(w.consents, l.Token)
 			}
@@ -321,7 +328,7 @@ func (w *world) actions() map[string]func(*rapid.T) {
 		"release": func(t *rapid.T) {
 			held := w.Held(w.holder())
 			l := held[pick(t, held, "lease")]
-			w.send(w.Release(1, l.Token))
+			w.send(w.Release(l))
 			w.revokes = append(w.revokes, l)
 		},
 		"consent": func(t *rapid.T) {

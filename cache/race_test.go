@@ -146,8 +146,8 @@ func (s *shared) revoker(mode string, seed uint64, rounds int) {
 				s.SetBudget(1 << 20)
 			}
 		}
-		s.land(s.Revoke(1, token, addr(1, 0), 3*ps))
-		for !s.Gone(1, token) {
+		s.land(s.Revoke(about(token, addr(1, 0), 3*ps)))
+		for !s.Gone(about(token, addr(1, 0), 3*ps)) {
 			s.land(s.NextFlush(0))
 		}
 		s.log.Lock()

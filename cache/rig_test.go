@@ -46,6 +46,11 @@ func lease(token uint64, mode string, page, pages int) message.Lease {
 	return message.Lease{Company: 1, Address: addr(page, 0), Size: uint64(pages * ps), Mode: mode[:1], Token: token, LengthMS: 10_000, WriteBack: mode == "wb"}
 }
 
+// about is what a message says of a lease; without a size it says no pages.
+func about(token uint64, a message.Addr, size uint64) message.Lease {
+	return message.Lease{Company: 1, Token: token, Address: a, Size: size}
+}
+
 func (r *rig) grant(token uint64, mode string, page, pages int) {
 	r.Helper()
 	if ok, lost := r.Granted(lease(token, mode, page, pages), r.now, r.now); !ok || lost != nil {

@@ -41,7 +41,7 @@ func TestWriteThrough(t *testing.T) {
 		} else {
 			r.reads(0, 0, []byte(x.after))
 		}
-		r.same("gone", r.Gone(1, 5), x.outcome == Fenced)
+		r.same("gone", r.Gone(about(5, addr(0, 0), 0)), x.outcome == Fenced)
 	}
 }
 
@@ -103,7 +103,7 @@ func TestRevokeWhileWriting(t *testing.T) {
 	r.grant(5, "w", 0, 1)
 	r.fill(0, 1)
 	w := r.begin(0, 0, 4)
-	if pieces := r.Revoke(1, 5, addr(0, 0), ps); pieces != nil || !r.Gone(1, 5) {
+	if pieces := r.Revoke(about(5, addr(0, 0), ps)); pieces != nil || !r.Gone(about(5, addr(0, 0), 0)) {
 		t.Errorf("%v must be sent first", pieces)
 	}
 	r.grant(6, "w", 0, 1)
@@ -149,7 +149,7 @@ func TestAbsorbedLate(t *testing.T) {
 	r.same("absorbed", got, Late)
 	r.misses(0)
 	r.land(r.Expire(r.now)...)
-	r.same("gone", r.Gone(1, 5), true)
+	r.same("gone", r.Gone(about(5, addr(0, 0), 0)), true)
 	r.same("at the leader", string(r.leader[:4]), "late")
 }
 
@@ -192,11 +192,11 @@ func TestFlushAfterExpiry(t *testing.T) {
 	r.now = 10 * second
 	pieces := r.Expire(r.now)
 	r.same("pieces", len(pieces), 2)
-	r.same("gone", r.Gone(1, 5), false)
+	r.same("gone", r.Gone(about(5, addr(0, 0), 0)), false)
 	if lost := r.Flushed(pieces[0], Fenced); !reflect.DeepEqual(lost, []Range{{base, 4}}) {
 		t.Errorf("%v is lost", lost)
 	}
-	r.same("gone after it was fenced", r.Gone(1, 5), true)
+	r.same("gone after it was fenced", r.Gone(about(5, addr(0, 0), 0)), true)
 	if lost := r.Flushed(pieces[1], Fenced); !reflect.DeepEqual(lost, []Range{{addr(2, 8), 8}}) {
 		t.Errorf("%v is lost", lost)
 	}
@@ -205,7 +205,7 @@ func TestFlushAfterExpiry(t *testing.T) {
 
 func TestLost(t *testing.T) {
 	for name, end := range map[string]func(r *rig) []Range{
-		"abandoned": func(r *rig) []Range { return r.Abandon(1, 5) },
+		"abandoned": func(r *rig) []Range { return r.Abandon(about(5, addr(0, 0), 0)) },
 		"dropped":   func(r *rig) []Range { return r.Drop() },
 		"fenced":    func(r *rig) []Range { return r.End(r.begin(3, 0, 8), Fenced, nil) },
 		"unknown": func(r *rig) []Range {
@@ -222,7 +222,7 @@ func TestLost(t *testing.T) {
 			t.Errorf("%s: %v is lost", name, lost)
 		}
 		r.misses(0)
-		r.same(name, r.Gone(1, 5), true)
+		r.same(name, r.Gone(about(5, addr(0, 0), 0)), true)
 		r.same("bytes", r.Stats().Bytes, uint64(0))
 	}
 }
@@ -234,7 +234,7 @@ func TestRevokeFlushesFirst(t *testing.T) {
 	r.absorb(0, 0, "mine")
 	early := r.FlushAll() // somebody had begun already
 	r.absorb(1, 0, "mine")
-	pieces := r.Revoke(1, 5, addr(0, 0), 4*ps)
+	pieces := r.Revoke(about(5, addr(0, 0), 4*ps))
 	r.same("pieces", len(pieces), 1)
 	r.misses(0)
 	r.misses(2)
@@ -242,13 +242,13 @@ func TestRevokeFlushesFirst(t *testing.T) {
 	w, _, wait := r.Begin(addr(3, 0), 8, r.now)
 	r.same("begun", w != nil || wait, false)
 	r.land(pieces...)
-	r.same("gone while a piece flies", r.Gone(1, 5), false)
-	r.same("again", len(r.Revoke(1, 5, addr(0, 0), 4*ps)), 0)
+	r.same("gone while a piece flies", r.Gone(about(5, addr(0, 0), 0)), false)
+	r.same("again", len(r.Revoke(about(5, addr(0, 0), 4*ps))), 0)
 	r.Flushed(early[0], Refused)
 	pieces = r.NextFlush(r.now)
 	r.same("pieces that were refused", len(pieces), 1)
 	r.land(pieces...)
-	r.same("gone", r.Gone(1, 5), true)
+	r.same("gone", r.Gone(about(5, addr(0, 0), 0)), true)
 }
 
 func TestNextFlush(t *testing.T) {
