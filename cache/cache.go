@@ -75,6 +75,7 @@ type page struct {
 	image  *image   // nil while there is none; readers see it where K1 allows
 	writes []*Write // under way
 	spoilt bool     // nobody knows what it holds when the writes are over
+	doubt  bool     // a write of it may still be done, for as long as the lease stands
 	dirty  spans    // not yet written back
 	flying spans    // on their way to the log
 	ranked uint64   // the stamp by which it stands in the ranking
@@ -223,7 +224,7 @@ func (c *Cache) settle(p *page) {
 	} else {
 		delete(h.dirty, p.number)
 	}
-	if p.image == nil && len(p.writes) == 0 && !dirty {
+	if p.image == nil && len(p.writes) == 0 && !dirty && !p.doubt {
 		delete(h.pages, p.number)
 	}
 }

@@ -39,8 +39,9 @@ func (c *Cache) Want(a message.Addr, size uint64) (Fill, bool) {
 		return Fill{}, false
 	}
 	for n := first; n <= last; n++ {
-		// A page without an image of which bytes still fly was spoilt: what it holds is not known until they land.
-		if p := h.pages[n]; p != nil && (len(p.writes) > 0 || p.image == nil && len(p.flying) > 0) {
+		// Of a page in doubt nothing can be known before its lease is over. One without an image of which bytes still
+		// fly was spoilt: what it holds is not known until they land.
+		if p := h.pages[n]; p != nil && (p.doubt || len(p.writes) > 0 || p.image == nil && len(p.flying) > 0) {
 			return Fill{}, false
 		}
 	}
@@ -73,7 +74,7 @@ func (c *Cache) Filled(f Fill, a message.Addr, bytes []byte, live []Extent) bool
 func (c *Cache) fill(f Fill, n, at uint64, bytes []byte, live []Extent) bool {
 	h := f.lease
 	p := h.pages[n]
-	if c.companies[h.lease.Company].changed[n%marks] > f.version || p != nil && len(p.writes) > 0 {
+	if c.companies[h.lease.Company].changed[n%marks] > f.version || p != nil && (p.doubt || len(p.writes) > 0) {
 		return false // T7
 	}
 	from := max(at, h.address(n))

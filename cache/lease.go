@@ -91,7 +91,7 @@ func (c *Cache) drop(h *held) (lost []span) {
 	for _, n := range slices.Sorted(maps.Keys(h.pages)) {
 		p := h.pages[n]
 		lost = append(lost, p.dirty...)
-		p.dirty, p.flying, p.writes = nil, nil, nil
+		p.dirty, p.flying, p.writes, p.doubt = nil, nil, nil, false
 		c.setImage(p, nil)
 		c.settle(p)
 	}

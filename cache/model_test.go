@@ -140,12 +140,17 @@ func (w *world) granted(t *rapid.T) {
 	if rapid.IntRange(0, 3).Draw(t, "again later") > 0 {
 		cut(&w.grants, i)
 	}
-	had := w.withToken(g.Token) != nil
-	ok, lost := w.Granted(g.Lease, g.sent, w.holder())
+	ok, lost := w.accept(g)
 	w.forget(lost)
 	if !ok {
 		w.consents = append(w.consents, g.Token) // RELEASE
 	}
+}
+
+// accept gives the cache a grant. Of pages that did not come over from an older lease, nothing is absorbed any more.
+func (w *world) accept(g grant) (bool, []Range) {
+	had := w.withToken(g.Token) != nil
+	ok, lost := w.Granted(g.Lease, g.sent, w.holder())
 	for p := range worldPages {
 		h := w.companies[1].covering(uint64(p+1), uint64(p+1))
 		if h != nil && h.lease.Token == g.Token && !had && h.pages[uint64(p+1)] == nil {
@@ -153,6 +158,16 @@ func (w *world) granted(t *rapid.T) {
 				delete(w.absorbed, p*cell+i)
 			}
 		}
+	}
+	return ok, lost
+}
+
+// bring fills pages at once.
+func (w *world) bring(a message.Addr, size uint64) {
+	if f, ok := w.Want(a, size); ok {
+		x := reading{Fill: f}
+		w.serve(&x)
+		w.Filled(f, f.Address, x.bytes, []Extent{{Address: base, Size: worldPages * ps}})
 	}
 }
 
@@ -171,6 +186,25 @@ func (w *world) forget(lost []Range) {
 			if x.Address <= place(i) && uint64(place(i)-x.Address) < x.Size {
 				delete(w.absorbed, i)
 				delete(w.owed, i)
+			}
+		}
+	}
+}
+
+// flushed tells the cache of a piece. If its lease was gone before, what is lost is what the piece had, and not what
+// was absorbed there under a newer lease.
+func (w *world) flushed(x *writing, outcome Outcome) {
+	gone := x.piece.lease != nil && x.piece.lease.gone
+	lost := w.Flushed(x.piece, outcome)
+	if !gone {
+		w.forget(lost)
+		return
+	}
+	for k, v := range x.values {
+		if i := x.place + k; len(lost) > 0 && w.owed[i] == v {
+			delete(w.owed, i)
+			if w.absorbed[i] == v {
+				delete(w.absorbed, i)
 			}
 		}
 	}
@@ -228,7 +262,7 @@ func (w *world) answered(t *rapid.T, i int, x *writing) {
 		t.Skip("not yet")
 	}
 	if x.w == nil {
-		w.forget(w.Flushed(x.piece, outcome))
+		w.flushed(x, outcome)
 	} else {
 		w.forget(w.End(x.w, outcome, encode(x.values)))
 	}
@@ -252,7 +286,7 @@ func (w *world) begin(t *rapid.T) {
 	for range pieces {
 		p := sent[0]
 		w.apply(p)
-		w.forget(w.Flushed(p.piece, p.outcome))
+		w.flushed(p, p.outcome)
 		all = all && p.outcome == Written
 		cut(&w.writes, len(w.writes)-len(sent))
 		sent = w.writes[len(w.writes)-len(sent)+1:]
@@ -307,8 +341,21 @@ func (w *world) serve(x *reading) {
 func (w *world) actions() map[string]func(*rapid.T) {
 	live := []Extent{{Address: base, Size: worldPages * ps}}
 	return map[string]func(*rapid.T){
-		"":       func(t *rapid.T) { w.settled(t) },
-		"ask":    w.ask,
+		"":    func(t *rapid.T) { w.settled(t) },
+		"ask": w.ask,
+		"take": func(t *rapid.T) { // the way it mostly goes, so that there is something to go wrong
+			w.ask(t)
+			if i := len(w.grants) - 1; i >= 0 {
+				g := cut(&w.grants, i)
+				_, lost := w.accept(g)
+				w.forget(lost)
+				w.bring(g.Address, g.Size)
+			}
+		},
+		"bring": func(t *rapid.T) {
+			l := w.leases[pick(t, w.leases, "lease")]
+			w.bring(l.Address, l.Size)
+		},
 		"grant":  w.granted,
 		"begin":  w.begin,
 		"absorb": w.absorb, "absorb more": w.absorb,
@@ -398,12 +445,14 @@ func TestModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := &world{Cache: New(1 << 20), absorbed: map[int]uint64{}, owed: map[int]uint64{}, now: time.Hour,
 			drift: time.Duration(rapid.IntRange(-1, 1).Draw(t, "drift"))}
-		t.Repeat(w.actions())
+		for range 5 { // longer than one: what goes wrong takes some messages that cross
+			t.Repeat(w.actions())
+		}
 		w.forget(w.Drop())
 		for _, x := range w.writes {
 			w.apply(x)
 			if x.w == nil {
-				w.forget(w.Flushed(x.piece, x.outcome))
+				w.flushed(x, x.outcome)
 			}
 		}
 		if len(w.owed) > 0 {

@@ -13,7 +13,7 @@ const (
 	Written Outcome = iota // it is in the log
 	Refused                // nothing was changed, and nothing will be
 	Fenced                 // nothing was changed, for the lease is over
-	Unknown                // it may have been done, or be done later
+	Unknown                // it may have been done, or may be done while the lease stands
 )
 
 // Write is a WRITE, CAS or ADD that goes through the log under a lease. Its pages are not read until End.
@@ -66,7 +66,8 @@ func (c *Cache) Begin(a message.Addr, size uint64, now time.Duration) (w *Write,
 }
 
 // End ends a write that was begun. After Written, bytes are what is there now: of a CAS or ADD the new value. It
-// returns what is lost where that shows that the lease is over.
+// returns what is lost where that shows that the lease is over. After Unknown the pages are not read for as long as
+// the lease stands, for the write may still come: ask for the lease anew to read them.
 func (c *Cache) End(w *Write, outcome Outcome, bytes []byte) []Range {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -101,7 +102,7 @@ func (c *Cache) End(w *Write, outcome Outcome, bytes []byte) []Range {
 		case Written:
 			c.overlay(p, w.from, bytes)
 		case Unknown:
-			p.spoilt = true
+			p.spoilt, p.doubt = true, true
 		}
 		if p.spoilt && len(p.writes) == 0 {
 			lost = append(lost, c.spoil(p)...)

@@ -41,7 +41,13 @@ func TestWriteThrough(t *testing.T) {
 		} else {
 			r.reads(0, 0, []byte(x.after))
 		}
+		_, wanted := r.Want(addr(0, 0), 8)
+		r.same("wanted", wanted, x.bytes != "" || x.outcome == Refused) // what is unknown may still be done
 		r.same("gone", r.Gone(about(5, addr(0, 0), 0)), x.outcome == Fenced)
+		if x.outcome != Fenced {
+			r.grant(6, "w", 0, 2) // from now on it is fenced
+			r.fill(0, 1)
+		}
 	}
 }
 
