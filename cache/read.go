@@ -68,37 +68,50 @@ func (c *Cache) readOne(company message.CompanyID, number uint64, a message.Addr
 
 func (c *Cache) readMany(company message.CompanyID, first, last uint64, a message.Addr, txn message.Txn, p []byte, now Clock) bool {
 	t := &c.tables[company]
-	var seen [maxPages]*image
+	var array [maxPages]*image
+	seen := array[:last-first+1]
+	if !t.collect(seen, first, a, txn, p) || !t.stillHas(seen, first) {
+		return false
+	}
+	end := now() // K4
+	for _, im := range seen {
+		if end >= im.lease.until {
+			return false
+		}
+		c.touch(im.page)
+	}
+	return true
+}
+
+// collect copies the bytes at an address from the images of the pages from first on, and notes which images it saw.
+func (t *table) collect(seen []*image, first uint64, a message.Addr, txn message.Txn, p []byte) bool {
 	var block message.Addr
-	from, left := uint64(a), p
-	for n := first; n <= last; n++ {
-		im := t.get(n)
+	from := uint64(a)
+	for i := range seen {
+		im := t.get(first + uint64(i))
 		if im == nil {
 			return false
 		}
 		at := from % message.PageSize
-		size := min(uint64(len(left)), message.PageSize-at)
+		size := min(uint64(len(p)), message.PageSize-at)
 		part := im.find(from, from+size)
-		if part == nil || part.txn != txn || n > first && part.block != block {
+		if part == nil || part.txn != txn || i > 0 && part.block != block {
 			return false
 		}
-		copy(left[:size], im.data[at:])
-		seen[n-first], block = im, part.block
-		from, left = from+size, left[size:]
+		copy(p[:size], im.data[at:])
+		seen[i], block = im, part.block
+		from, p = from+size, p[size:]
 	}
-	// Each image was there before and is there now, and one that was hidden comes back only if its page did not
-	// change. So all were current at once.
-	for n := first; n <= last; n++ {
-		if t.get(n) != seen[n-first] {
+	return true
+}
+
+// stillHas says whether images that were seen are all there now. One that was hidden comes back only if its page did
+// not change. So there was a moment, between the last that was seen and now, at which all were current.
+func (t *table) stillHas(seen []*image, first uint64) bool {
+	for i, im := range seen {
+		if t.get(first+uint64(i)) != im {
 			return false
 		}
-	}
-	end := now() // K4
-	for n := first; n <= last; n++ {
-		if end >= seen[n-first].lease.until {
-			return false
-		}
-		c.touch(seen[n-first].page)
 	}
 	return true
 }
