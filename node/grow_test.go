@@ -338,7 +338,7 @@ func (h *herd) agree(d *message.Directory) {
 
 // A node that stays dead is replaced everywhere. When it is back it holds nothing of before, and gets work again.
 func TestADeadNodeIsReplaced(t *testing.T) {
-	h := newHerd(t, 5, 1000)
+	h := newHerd(t, 6, 1000) // the directory is on 0 to 4, so that there is one for it, too
 	l := h.load(h.nodes[0].heap)
 	h.stop(2)
 	begin := time.Now()
