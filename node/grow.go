@@ -2,10 +2,13 @@ package node
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"time"
 
+	"dmalloc/client"
 	"dmalloc/member"
 	"dmalloc/message"
 	"dmalloc/owner"
@@ -37,6 +40,9 @@ func (n *Node) planNext() {
 					n.cfg.Log.Warn("plan a change", "change", c, "error", err)
 				}
 				return
+			}
+			if c.Op == message.MOVE {
+				n.stats.begun.Add(1)
 			}
 		}
 	})
@@ -126,6 +132,26 @@ func (n *Node) size(r *owner.Replica) {
 	m := message.New(message.CAPACITY)
 	m.Company, m.Value = r.ID, c.Capacity
 	r.Do(m, func(*message.Message) {}) // asked again at the next tick if it fails
+}
+
+// writeMoves puts out what concerns owners that come and go: of the companies that are led here, how many owners each
+// lacks that live.
+func (n *Node) writeMoves(w io.Writer) {
+	fmt.Fprintf(w, "dmalloc_moves_total %d\n", n.stats.begun.Load())
+	d := n.directory.Load()
+	for _, r := range n.host.Replicas() {
+		c := d.Company(r.ID)
+		if c == nil || !r.Leads() {
+			continue
+		}
+		missing := client.Wanted(d, r.ID)
+		for _, o := range c.Owners {
+			if !o.Joining && missing > 0 && (o.Node == n.cfg.ID || !n.down(o.Node)) {
+				missing--
+			}
+		}
+		fmt.Fprintf(w, "dmalloc_company_missing_owners{company=\"%s\"} %d\n", r.ID, missing)
+	}
 }
 
 // outOfDate says whether this node cannot trust its own copy of the directory: it has none, or one without a leader,
