@@ -262,8 +262,8 @@ func (h *Heap) refresh(ctx context.Context) {
 		}
 	}
 	for i := range d.Nodes {
-		if n := d.Nodes[(i+int(h.startNode()))%len(d.Nodes)].ID; n != h.cfg.Home {
-			add(n)
+		if n := d.Nodes[(i+int(h.startNode()))%len(d.Nodes)]; n.ID != h.cfg.Home && !n.Gone {
+			add(n.ID)
 		}
 	}
 	if h.cfg.Home != message.NoNode {

@@ -12,6 +12,7 @@ import (
 
 	"dmalloc/election"
 	"dmalloc/message"
+	"dmalloc/ring"
 )
 
 // statusWait is how long a node may take to say how it is.
@@ -30,6 +31,9 @@ func (h *Heap) everyone(ctx context.Context, op message.Op, f func(n message.Nod
 		mu sync.Mutex
 	)
 	for _, n := range h.directory().Nodes {
+		if n.Gone {
+			continue
+		}
 		wg.Go(func() {
 			a, err := h.call(ctx, n.ID, message.New(op), statusWait)
 			if err == nil && a.Status == message.Done {
@@ -138,12 +142,19 @@ func (h *Heap) Companies(ctx context.Context) ([]Company, error) {
 			if !o.Joining {
 				x.Owners = append(x.Owners, o.Node)
 			}
+			if o.Joining || o.Leaving {
+				x.Moves = append(x.Moves, Moving{Node: o.Node, Replica: o.Replica, Instead: o.Instead, Leaving: o.Leaving})
+			}
 			s, ok := said[o.Node]
 			if !ok {
 				continue
 			}
 			for _, r := range s.Replicas {
 				if r.Company != c.ID || r.Replica != o.Replica {
+					continue
+				}
+				if o.Joining { // it has no vote yet, and its state is behind
+					x.Moves[len(x.Moves)-1].Applied = r.Applied
 					continue
 				}
 				x.Alive++
@@ -160,9 +171,27 @@ func (h *Heap) Companies(ctx context.Context) ([]Company, error) {
 		if x.Alive*2 <= len(x.Owners) {
 			x.Leader = nil // it may believe to lead, but can do nothing
 		}
+		for j := range x.Moves {
+			x.Moves[j].Of = applied
+		}
+		x.Missing = max(0, Wanted(d, c.ID)-x.Alive)
 		out[i] = x
 	}
 	return out, ctx.Err()
+}
+
+// Wanted is how many owners a company should have, of the nodes that there are.
+func Wanted(d *message.Directory, id message.CompanyID) int {
+	nodes := 0
+	for _, n := range d.Nodes {
+		if !n.Gone && !n.Leaving {
+			nodes++
+		}
+	}
+	if id == 0 {
+		return min(ring.DirectoryOwners, nodes)
+	}
+	return min(max(d.Settings.Replicas, 1), nodes)
 }
 
 // Elections merges what all nodes saw of elections.
@@ -183,6 +212,9 @@ func (h *Heap) home(ctx context.Context, m func() *message.Message, most time.Du
 	var last error
 	for i := range d.Nodes {
 		n := d.Nodes[(i+int(h.startNode()))%len(d.Nodes)].ID
+		if d.Nodes[n].Gone {
+			continue
+		}
 		wait := most
 		if i+1 < len(d.Nodes) && time.Since(h.cfg.Carrier.Heard(n)) > time.Second {
 			wait = statusWait

@@ -11,7 +11,14 @@ import (
 // SetFaults makes this node behave as the faults are now: those of its links, its disk and its clock that the view
 // does not have are over. Links are those to neighbours; what a client from outside says is never cut.
 func (n *Node) SetFaults(v fault.View) {
-	for i := range n.cfg.Settings.Nodes {
+	nodes := n.cfg.Settings.Nodes
+	if d := n.directory.Load(); d != nil {
+		nodes = max(nodes, len(d.Nodes))
+	}
+	for id := range v.Links {
+		nodes = max(nodes, min(int(id)+1, message.MaxNodes)) // it may be one that the directory here does not have yet
+	}
+	for i := range nodes {
 		if id := message.NodeID(i); id != n.cfg.ID {
 			l := v.Links[id]
 			n.transport.SetFault(id, transport.LinkFault{Cut: l.Cut, Delay: l.Delay, Drop: l.Drop})

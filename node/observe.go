@@ -71,6 +71,7 @@ func (n *Node) learn(d *message.Directory) {
 			if n.keeper != nil {
 				n.keeper.Learn(next.Registers)
 			}
+			n.spreadNews(false)
 			return
 		}
 	}
