@@ -69,7 +69,7 @@ func (j *judge) back(set []message.NodeID) map[message.NodeID]bool {
 	for len(queue) > 0 {
 		at := queue[0]
 		queue = queue[1:]
-		for _, e := range j.d.Settings.Topology {
+		for _, e := range j.d.Links() {
 			to := e.B
 			if e.B == at {
 				to = e.A

@@ -290,6 +290,8 @@ type Node struct {
 	Memory      uint64 `json:"memory,omitempty"`  // bytes of heap that it gives; 0 means what the settings say
 	Leaving     bool   `json:"leaving,omitempty"` // gets nothing new, and what it owns moves away
 	Gone        bool   `json:"gone,omitempty"`    // has left for good: its id is not used again
+	// Key is what a node that joined drew at random before it asked for admission: asked again, it gets the same id.
+	Key uint64 `json:"key,omitempty"`
 }
 
 // Job is a module of jobs, as the directory knows it. Its bytes lie in registers of JobSpace.
@@ -356,6 +358,45 @@ func (d *Directory) Node(id NodeID) *Node {
 		return nil
 	}
 	return &d.Nodes[id]
+}
+
+// Links are the direct links as they are now. A node that came later and has none of its own has one to everybody,
+// for it was not in the drawing. None at all means that everybody reaches everybody.
+func (d *Directory) Links() []Edge {
+	edges := append([]Edge(nil), d.Settings.Topology...)
+	if len(edges) == 0 {
+		return nil
+	}
+	drawn := make([]bool, len(d.Nodes))
+	for _, e := range edges {
+		for _, n := range []NodeID{e.A, e.B} {
+			if int64(n) < int64(len(drawn)) {
+				drawn[n] = true
+			}
+		}
+	}
+	for i := max(0, d.Settings.Nodes); i < len(d.Nodes); i++ {
+		if drawn[i] || d.Nodes[i].Gone {
+			continue
+		}
+		for j := range d.Nodes {
+			if !d.Nodes[j].Gone && (j < i || drawn[j]) && j != i {
+				edges = append(edges, Edge{A: NodeID(j), B: NodeID(i)})
+			}
+		}
+	}
+	return edges
+}
+
+// Patience is for how long a node may be dead, in milliseconds, before others take its place; false: for ever.
+func (s Settings) Patience() (ms int64, ever bool) {
+	switch {
+	case s.ReplaceAfter < 0:
+		return 0, false
+	case s.ReplaceAfter == 0:
+		return DefaultReplaceAfter, true
+	}
+	return int64(s.ReplaceAfter), true
 }
 
 // Clone copies the directory.

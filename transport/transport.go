@@ -241,7 +241,7 @@ func (t *Transport) SetDirectory(d *message.Directory) {
 		}
 	}
 	t.SetPeers(peers)
-	t.SetTopology(d.Settings.Nodes, d.Settings.Topology)
+	t.SetTopology(len(d.Nodes), d.Links())
 }
 
 // Path lists the nodes that a frame for a node passes at present, that node included; nil if it is
