@@ -45,7 +45,7 @@ func Judge(v View) Report {
 }
 
 func (j *judge) nodes() {
-	for _, n := range j.d.Nodes {
+	for _, n := range j.d.Present() {
 		s, answers := j.v.Said[n.ID]
 		state := j.v.Processes[n.ID]
 		switch {
@@ -107,7 +107,7 @@ func (j *judge) believed(id message.NodeID) string {
 
 func (j *judge) cluster() {
 	s := j.d.Settings
-	c := Cluster{ID: s.Cluster, Nodes: len(j.d.Nodes), Versions: []string{}, Epoch: j.d.Epoch, Replicas: s.Replicas,
+	c := Cluster{ID: s.Cluster, Nodes: len(j.d.Present()), Versions: []string{}, Epoch: j.d.Epoch, Replicas: s.Replicas,
 		RegisterReplicas: j.d.Registers.Replicas, Acks: s.Acks, Memory: s.Memory}
 	if c.Acks == "" {
 		c.Acks = "majority"
@@ -177,7 +177,7 @@ func (j *judge) verdict(needs []need) {
 	}
 	switch {
 	case r.State == Healthy:
-		r.Verdict = fmt.Sprintf("healthy: %s, %s, all there", count(len(j.d.Nodes), "node"), count(len(r.Companies)-1, "company"))
+		r.Verdict = fmt.Sprintf("healthy: %s, %s, all there", count(len(j.d.Present()), "node"), count(len(r.Companies)-1, "company"))
 		if len(r.Warnings) > 0 {
 			r.Verdict += fmt.Sprintf("; %s", count(len(r.Warnings), "warning"))
 		}

@@ -52,6 +52,10 @@ type Control interface {
 	Kill(ctx context.Context, id message.NodeID) error
 	// Revive returns when the node has caught up. wipe takes its disk from it; HTTP never asks for that.
 	Revive(ctx context.Context, id message.NodeID, wipe bool, progress func(string)) error
+	// AddNode starts another node, on a host that has room if none is named, and returns when it takes part.
+	AddNode(ctx context.Context, host string, progress func(string)) (client.Node, error)
+	// RemoveNode drains a node and returns when it is gone. When ctx ends first, the draining goes on.
+	RemoveNode(ctx context.Context, id message.NodeID, progress func(string)) (client.Removal, error)
 	Pause(ctx context.Context, id message.NodeID) error
 	Resume(ctx context.Context, id message.NodeID) error
 	// Fault begins a fault, described as the shell's commands do, which ends by itself after lasts if that is not 0.
