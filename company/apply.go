@@ -79,6 +79,8 @@ func operations(op message.Op) (operation, bool) {
 		return operation{"finish", (*Company).finish}, true
 	case message.TERM:
 		return operation{"lead", (*Company).term}, true
+	case message.CAPACITY:
+		return operation{"set the capacity", (*Company).capacity}, true
 	}
 	return operation{}, false
 }

@@ -24,6 +24,9 @@ func spread(d *message.Directory, data []byte) company.Result {
 		if n == nil {
 			return refuse(message.NoSuchNode, "node %s is not in the directory; it has %d nodes", id, len(d.Nodes))
 		}
+		if n.Gone {
+			return goneForGood(n)
+		}
 		next[i] = message.Member{Node: id, Incarnation: n.Incarnation}
 	}
 	setNext(&d.Registers, next)

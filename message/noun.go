@@ -266,6 +266,35 @@ type Company struct {
 	Capacity uint64    `json:"capacity"` // bytes: the least share of its owners
 	Owners   []Owner   `json:"owners"`
 	Next     uint64    `json:"next"` // the next replica id
+	// Founders are with whom a company began that was founded later. Those of the others are in the plan.
+	Founders []Founder `json:"founders,omitempty"`
+}
+
+// Founder is a replica with which a company begins, and the disk that it begins on.
+type Founder struct {
+	Node        NodeID `json:"node"`
+	Replica     uint64 `json:"replica"`
+	Incarnation uint64 `json:"incarnation,omitempty"`
+}
+
+// Owner finds a replica among the owners, nil if it is none.
+func (c *Company) Owner(replica uint64) *Owner {
+	for i := range c.Owners {
+		if c.Owners[i].Replica == replica {
+			return &c.Owners[i]
+		}
+	}
+	return nil
+}
+
+// Changing says whether a change of the owners is under way.
+func (c *Company) Changing() bool {
+	for _, o := range c.Owners {
+		if o.Joining || o.Leaving {
+			return true
+		}
+	}
+	return false
 }
 
 // OwnerNodes lists the nodes of the owners.
@@ -304,8 +333,9 @@ type Job struct {
 }
 
 // Move names a change of a company's owners. In REPLACE: the replica on Node votes now, and the one that it
-// takes the place of leaves. In MOVE: Node joins, in a new replica, instead of replica From; with From 0 nobody
-// leaves, and with Node NoNode nobody joins.
+// takes the place of leaves; with Node NoNode, Replica has left and nobody took its place. In MOVE: Node joins, in
+// a new replica, instead of replica From; with From 0 nobody leaves, and with Node NoNode nobody joins. Where From
+// itself is joining, it is given up, and who joins in its place does so instead of whom From would have replaced.
 type Move struct {
 	Company CompanyID `json:"company"`
 	Node    NodeID    `json:"node"`
@@ -406,6 +436,7 @@ func (d *Directory) Clone() *Directory {
 	e.Companies = append([]Company(nil), d.Companies...)
 	for i := range e.Companies {
 		e.Companies[i].Owners = append([]Owner(nil), e.Companies[i].Owners...)
+		e.Companies[i].Founders = append([]Founder(nil), e.Companies[i].Founders...)
 	}
 	e.Settings.Topology = append([]Edge(nil), d.Settings.Topology...)
 	e.Registers = d.Registers.Clone()

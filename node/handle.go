@@ -25,6 +25,8 @@ func init() {
 		message.OUTCOME: logged, message.DROP: logged, message.FINISH: logged,
 		message.REGCHANGE: directoryLogged, message.REGDONE: directoryLogged, message.JOBADD: addJob, message.JOBDROP: directoryLogged,
 		message.BOOT: directoryLogged, message.RETIRE: directoryLogged, message.REPLACE: directoryLogged,
+		message.ADMIT: directoryLogged, message.DISMISS: directoryLogged, message.GONE: directoryLogged,
+		message.MOVE: directoryLogged, message.FOUND: directoryLogged, message.CAPACITY: logged,
 		message.READ: read, message.DUMP: read, message.TABLE: read,
 		message.TEST: test, message.NONE: test,
 		message.DIRECTORY: answerDirectory, message.STATUS: answerStatus, message.STATS: answerStats,
