@@ -24,40 +24,6 @@ type AddRequest struct {
 	Host string `json:"host,omitempty"` // empty: one that has room
 }
 
-// Admit has the directory give a node that comes its id. Repeated with the same Key it gives the same one.
-func (h *Heap) Admit(ctx context.Context, n message.Node) (message.NodeID, error) {
-	m := message.New(message.ADMIT)
-	m.Data = message.JSON(n)
-	a, err := h.do(ctx, 0, m)
-	if err == nil {
-		err = a.Err()
-	}
-	if err != nil {
-		return message.NoNode, err
-	}
-	return message.NodeID(a.Value), nil
-}
-
-// Dismiss has a node leave: what it holds moves to others.
-func (h *Heap) Dismiss(ctx context.Context, id message.NodeID) error {
-	return h.aboutNode(ctx, message.DISMISS, id)
-}
-
-// Gone ends the membership of a node that holds nothing any more.
-func (h *Heap) Gone(ctx context.Context, id message.NodeID) error {
-	return h.aboutNode(ctx, message.GONE, id)
-}
-
-func (h *Heap) aboutNode(ctx context.Context, op message.Op, id message.NodeID) error {
-	m := message.New(op)
-	m.Value = uint64(id)
-	a, err := h.do(ctx, 0, m)
-	if err == nil {
-		err = a.Err()
-	}
-	return err
-}
-
 // AddNode has the launcher start another node, on a host that has room if none is named, and returns when it
 // takes part.
 func (c *Control) AddNode(ctx context.Context, host string, _ func(string)) (n Node, err error) {
