@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 	"sync"
 	"time"
@@ -60,6 +61,7 @@ func (h *Heap) Nodes(ctx context.Context) ([]Node, error) {
 	if h.cfg.States != nil {
 		processes, _ = h.cfg.States(ctx) // without a launcher there are still the nodes' own words
 	}
+	h.refresh(ctx) // nodes come and go
 	said := h.statuses(ctx)
 	d := h.directory()
 	present := d.Present()
@@ -71,7 +73,8 @@ func (h *Heap) Nodes(ctx context.Context) ([]Node, error) {
 	}()
 	for i, n := range present {
 		out := Node{ID: n.ID, State: "dead", Address: n.Address, HTTP: n.HTTP, Host: n.Host, Boot: n.Boot, Leaving: n.Leaving, Leads: []message.CompanyID{}, Owns: []message.CompanyID{}}
-		if len(processes) == 0 {
+		// Of a node that joined by itself the launcher knows nothing.
+		if !slices.ContainsFunc(processes, func(p Node) bool { return p.ID == n.ID }) {
 			out.State = "unknown"
 		}
 		for _, p := range processes {

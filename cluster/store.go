@@ -234,13 +234,14 @@ func (s *store) save(k *kept) error {
 		return fmt.Errorf("encode %s: %w", clusterFile, err)
 	}
 	path := filepath.Join(s.dir, clusterFile)
-	if err := replaceFile(path, append(b, '\n')); err != nil {
+	if err := ReplaceFile(path, append(b, '\n')); err != nil {
 		return message.Errorf(message.InvalidArgument, "%s cannot be written: %v; give a directory that can be written", path, err)
 	}
 	return nil
 }
 
-func replaceFile(path string, b []byte) error {
+// ReplaceFile replaces a file at once and durably.
+func ReplaceFile(path string, b []byte) error {
 	f, err := os.OpenFile(path+".tmp", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err

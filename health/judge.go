@@ -109,6 +109,13 @@ func (j *judge) cluster() {
 	s := j.d.Settings
 	c := Cluster{ID: s.Cluster, Nodes: len(j.d.Present()), Versions: []string{}, Epoch: j.d.Epoch, Replicas: s.Replicas,
 		RegisterReplicas: j.d.Registers.Replicas, Acks: s.Acks, Memory: s.Memory}
+	c.ReplaceAfterMS, c.Cache, c.WriteBack = -1, s.Cache, s.WriteBack
+	if ms, ever := s.Patience(); ever {
+		c.ReplaceAfterMS = ms
+	}
+	if c.Cache == 0 {
+		c.Cache = message.DefaultCache
+	}
 	if c.Acks == "" {
 		c.Acks = "majority"
 	}
