@@ -151,19 +151,19 @@ func (n *Node) mend(r *owner.Replica) {
 	ctx, cancel := context.WithTimeout(n.ctx, 3*time.Second)
 	defer cancel()
 	for ctx.Err() == nil {
-		members, order, err := r.Members(ctx)
+		members, order, err := r.Members(ctx, d)
 		if err != nil {
 			return
 		}
 		applied := r.Status().Applied
-		step := owner.Plan(c.Owners, members, func(replica uint64) bool {
+		step := owner.Plan(c, members, r.Replica, func(replica uint64) bool {
 			for _, o := range c.Owners {
 				if o.Replica == replica {
 					return n.heap.Applied(ctx, o.Node, r.ID, replica) >= applied
 				}
 			}
 			return false
-		})
+		}, n.doubt)
 		switch step.Kind {
 		case owner.Settled, owner.Wait:
 			return
