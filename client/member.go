@@ -49,6 +49,9 @@ func (c *Control) RemoveNode(ctx context.Context, id message.NodeID, progress fu
 	for {
 		m := message.New(message.NODEREMOVE)
 		m.Value = uint64(id)
+		if r.Text != "" {
+			m.Size = 1 // go on waiting: it may have left by now, which is no mistake
+		}
 		var now Removal
 		err := c.ask(ctx, m, &now)
 		if ctx.Err() != nil && r.Node == id && r.Text != "" {

@@ -250,10 +250,16 @@ func (l *Launcher) RemoveNode(ctx context.Context, id message.NodeID, progress f
 	}
 }
 
-// Remove begins to drain a node and says how far it is, at once if that has changed, and after a second.
-func (l *Launcher) Remove(ctx context.Context, id message.NodeID) (client.Removal, error) {
-	if err := l.dismiss(ctx, id); err != nil {
-		return client.Removal{}, err
+// Remove begins to drain a node, or goes on waiting for that, and says how far it is: at once if that has changed,
+// and after a second.
+func (l *Launcher) Remove(ctx context.Context, id message.NodeID, again bool) (client.Removal, error) {
+	l.mu.Lock()
+	known := l.leaving[id] != nil
+	l.mu.Unlock()
+	if !again || !known {
+		if err := l.dismiss(ctx, id); err != nil {
+			return client.Removal{}, err
+		}
 	}
 	return l.removing(ctx, id)
 }
@@ -264,6 +270,11 @@ func (l *Launcher) removing(ctx context.Context, id message.NodeID) (client.Remo
 	defer cancel()
 	l.mu.Lock()
 	r := l.leaving[id]
+	l.mu.Unlock()
+	if r == nil {
+		return client.Removal{}, message.Errorf(message.NoSuchNode, "node %s is not leaving; `nodes` shows how it is", id)
+	}
+	l.mu.Lock()
 	before := r.state
 	l.mu.Unlock()
 	err := l.await(short, func() (bool, error) { return r.state != before || r.state.Done || r.err != nil, r.err })
