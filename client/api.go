@@ -38,6 +38,19 @@ type Company struct {
 	Room        uint64            `json:"room"` // the largest size that one allocation within it would get
 	Allocations uint64            `json:"allocations"`
 	Alive       int               `json:"alive"` // owners that answer
+	// Missing is how many owners that answer it lacks, and Moves are the changes of its owners that are under way.
+	Missing int      `json:"missing"`
+	Moves   []Moving `json:"moves,omitempty"`
+}
+
+// Moving is a replica that joins a company or leaves it.
+type Moving struct {
+	Node    message.NodeID `json:"node"`
+	Replica uint64         `json:"replica"`
+	Instead uint64         `json:"instead,omitempty"` // the replica that leaves for it
+	Leaving bool           `json:"leaving,omitempty"` // it leaves, or its attempt to join is given up
+	Applied uint64         `json:"applied"`           // the last entry that one that joins has, of
+	Of      uint64         `json:"of"`                // this many
 }
 
 // Register is a register as a quorum, or one node, has it.

@@ -36,9 +36,5 @@ func (h *Heap) Gone(ctx context.Context, n message.NodeID) error {
 func (h *Heap) ofNode(ctx context.Context, op message.Op, n message.NodeID) error {
 	m := message.New(op)
 	m.Value = uint64(n)
-	a, err := h.do(ctx, 0, m)
-	if err == nil {
-		err = a.Err()
-	}
-	return err
+	return h.directly(ctx, m)
 }

@@ -13,6 +13,7 @@ import (
 
 	"dmalloc/election"
 	"dmalloc/message"
+	"dmalloc/ring"
 )
 
 // statusWait is how long a node may take to say how it is.
@@ -142,12 +143,19 @@ func (h *Heap) Companies(ctx context.Context) ([]Company, error) {
 			if !o.Joining {
 				x.Owners = append(x.Owners, o.Node)
 			}
+			if o.Joining || o.Leaving {
+				x.Moves = append(x.Moves, Moving{Node: o.Node, Replica: o.Replica, Instead: o.Instead, Leaving: o.Leaving})
+			}
 			s, ok := said[o.Node]
 			if !ok {
 				continue
 			}
 			for _, r := range s.Replicas {
 				if r.Company != c.ID || r.Replica != o.Replica {
+					continue
+				}
+				if o.Joining { // it has no vote yet, and its state is behind
+					x.Moves[len(x.Moves)-1].Applied = r.Applied
 					continue
 				}
 				x.Alive++
@@ -164,9 +172,27 @@ func (h *Heap) Companies(ctx context.Context) ([]Company, error) {
 		if x.Alive*2 <= len(x.Owners) {
 			x.Leader = nil // it may believe to lead, but can do nothing
 		}
+		for j := range x.Moves {
+			x.Moves[j].Of = applied
+		}
+		x.Missing = max(0, wanted(d, c.ID)-x.Alive)
 		out[i] = x
 	}
 	return out, ctx.Err()
+}
+
+// wanted is how many owners a company should have, of the nodes that there are.
+func wanted(d *message.Directory, id message.CompanyID) int {
+	nodes := 0
+	for _, n := range d.Nodes {
+		if !n.Gone && !n.Leaving {
+			nodes++
+		}
+	}
+	if id == 0 {
+		return min(ring.DirectoryOwners, nodes)
+	}
+	return min(max(d.Settings.Replicas, 1), nodes)
 }
 
 // Elections merges what all nodes saw of elections.

@@ -89,7 +89,7 @@ func change(d *message.Directory, m *message.Message) company.Result {
 	case message.TERM:
 		return company.Result{}
 	case message.REGCHANGE:
-		return spread(d, m.Data)
+		return spread(d, m.Data, m.Value == 1)
 	case message.REGDONE:
 		return spreadDone(d, m.Value)
 	case message.JOBADD:

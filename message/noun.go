@@ -368,10 +368,11 @@ const (
 type Directory struct {
 	Epoch     uint64    `json:"epoch"`
 	Settings  Settings  `json:"settings"`
-	Nodes     []Node    `json:"nodes"`          // by id
-	Companies []Company `json:"companies"`      // by id; the first is the directory itself
-	Registers Registers `json:"registers"`      // who keeps the registers
-	Jobs      []Job     `json:"jobs,omitempty"` // modules of jobs, by name
+	Nodes     []Node    `json:"nodes"`                      // by id
+	Companies []Company `json:"companies"`                  // by id; the first is the directory itself
+	Registers Registers `json:"registers"`                  // who keeps the registers
+	Chosen    bool      `json:"registers_chosen,omitempty"` // a user has said on which nodes: others do not join by themselves
+	Jobs      []Job     `json:"jobs,omitempty"`             // modules of jobs, by name
 }
 
 // Company finds a company, nil if there is none.

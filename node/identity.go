@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"dmalloc/message"
 )
@@ -31,6 +32,8 @@ type kept struct {
 	// It was added later and is no founder. It starts as non-voting for ever: Dragonboat makes a voter of
 	// it when its log says so, and panics when a voter's log says that it was added without a vote.
 	Joined bool `json:"joined"`
+	// The company has removed it, and its log is about to be deleted.
+	Removed bool `json:"removed,omitempty"`
 }
 
 const identityFile = "identity.json"
@@ -86,6 +89,11 @@ func (id *identity) find(c message.CompanyID, replica uint64) *kept {
 		}
 	}
 	return nil
+}
+
+// forget drops the row of a company's replica.
+func (id *identity) forget(c message.CompanyID, replica uint64) {
+	id.Replicas = slices.DeleteFunc(id.Replicas, func(k kept) bool { return k.Company == c && k.Replica == replica })
 }
 
 // save replaces the file at once and durably.

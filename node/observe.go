@@ -59,13 +59,13 @@ func (n *Node) learn(d *message.Directory) {
 		n.address(next)
 		n.configure(next)
 		if n.directory.CompareAndSwap(old, next) {
-			n.reach(old, next)
 			if n.table != nil {
 				n.table.SetDirectory(next)
 			}
 			if n.keeper != nil {
 				n.keeper.Learn(next.Registers)
 			}
+			n.spreadNews(false)
 			return
 		}
 	}

@@ -53,3 +53,13 @@ func (r *Replica) Take(ctx context.Context, s Step, incarnation, order uint64) e
 	}
 	return nil
 }
+
+// Charge says whether a company's capacity is not what it should be and can be brought nearer to that.
+func (r *Replica) Charge(to uint64) (can bool) {
+	r.View(func(m Machine) {
+		if h, ok := m.(*Heap); ok {
+			can = h.Company.Sized(to) != h.Company.Status().Capacity
+		}
+	})
+	return can
+}

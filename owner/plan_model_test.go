@@ -76,7 +76,7 @@ func (w *cluster) plan() bool {
 	case message.GONE:
 		w.log(c.Op, nil, uint64(c.Node))
 	case message.REGCHANGE:
-		w.log(c.Op, c.Nodes, 0)
+		w.log(c.Op, c.Nodes, 1)
 		w.log(message.REGDONE, nil, w.s.Current().Registers.Epoch)
 	default:
 		return false
@@ -258,6 +258,7 @@ func TestPlanKeepsMajorities(t *testing.T) {
 			switch rapid.IntRange(0, 15).Draw(t, "event") {
 			case 0:
 				w.log(message.ADMIT, message.Node{Key: uint64(len(d.Nodes)) + 1}, 0)
+				w.log(message.BOOT, message.Node{ID: message.NodeID(len(d.Nodes)), Boot: 1}, 0)
 			case 1:
 				if w.usable() > 1 {
 					w.log(message.DISMISS, nil, uint64(n))

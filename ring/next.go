@@ -53,7 +53,7 @@ func newPlanner(d *message.Directory, dead func(message.NodeID) bool) *planner {
 	p := &planner{d: d, dead: dead, can: map[message.NodeID]bool{}, load: map[message.NodeID]int{}, firsts: map[message.NodeID]int{}, around: map[message.NodeID]int{}}
 	var there []message.Node
 	for _, n := range d.Nodes {
-		if !n.Gone && !n.Leaving && !dead(n.ID) {
+		if !p.lost(n.ID) && (n.Key == 0 || n.Boot > 0 || p.keeps(n.ID)) { // one that was admitted must have come, too
 			p.usable = append(p.usable, n.ID)
 			p.can[n.ID] = true
 			there = append(there, n)
@@ -78,6 +78,18 @@ func newPlanner(d *message.Directory, dead func(message.NodeID) bool) *planner {
 		}
 	}
 	return p
+}
+
+// lost says whether a node gets nothing any more.
+func (p *planner) lost(id message.NodeID) bool {
+	n := &p.d.Nodes[id]
+	return n.Gone || n.Leaving || p.dead(id)
+}
+
+// keeps says whether a node is a member of the registers.
+func (p *planner) keeps(id message.NodeID) bool {
+	is := func(m message.Member) bool { return m.Node == id }
+	return slices.ContainsFunc(p.d.Registers.Members, is) || slices.ContainsFunc(p.d.Registers.Next, is)
 }
 
 // final are a company's owners when what is under way has ended.
@@ -198,7 +210,7 @@ func (p *planner) endangered() []*message.Company {
 func (p *planner) redirect() (Change, bool) {
 	for _, c := range p.endangered() {
 		for _, o := range c.Owners {
-			if !o.Joining || o.Leaving || p.can[o.Node] {
+			if !o.Joining || o.Leaving || !p.lost(o.Node) {
 				continue
 			}
 			instead := o.Instead
@@ -276,11 +288,29 @@ func (p *planner) spread() (Change, bool) {
 			return Change{}, false
 		}
 	}
-	same := len(wanted) == len(p.usable)
+	nodes := p.keepers(wanted)
+	same := len(wanted) == len(nodes)
 	for i := range wanted {
-		same = same && wanted[i].Node == p.usable[i]
+		same = same && wanted[i].Node == nodes[i]
 	}
-	return Change{Op: message.REGCHANGE, Nodes: p.usable}, !same
+	return Change{Op: message.REGCHANGE, Nodes: nodes}, !same
+}
+
+// keepers are who shall keep the registers: all that are there. Where a user chose, those that stay of the chosen.
+func (p *planner) keepers(now []message.Member) []message.NodeID {
+	if !p.d.Chosen {
+		return p.usable
+	}
+	var stay []message.NodeID
+	for _, m := range now {
+		if n := p.d.Nodes[m.Node]; !n.Gone && !n.Leaving {
+			stay = append(stay, m.Node)
+		}
+	}
+	if len(stay) == 0 {
+		return p.usable
+	}
+	return stay
 }
 
 // balance moves a replica from a node that has at least two more than another. No company gets onto fewer hosts.

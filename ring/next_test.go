@@ -28,7 +28,7 @@ func (b *book) isDead(n message.NodeID) bool { return b.dead[n] }
 
 func (b *book) add(host string) message.NodeID {
 	id := message.NodeID(len(b.d.Nodes))
-	b.d.Nodes = append(b.d.Nodes, message.Node{ID: id, Host: host, Key: uint64(id)})
+	b.d.Nodes = append(b.d.Nodes, message.Node{ID: id, Host: host, Key: uint64(id), Boot: 1})
 	b.d.Epoch++
 	return id
 }
@@ -313,4 +313,25 @@ func TestNextEnds(t *testing.T) {
 			t.Fatalf("%s after the end", text)
 		}
 	})
+}
+
+// Where a user has said who keeps the registers, nobody else joins; who leaves does leave.
+func TestNextKeepsChosenRegisters(t *testing.T) {
+	b := newBook(5, 3, nil)
+	b.d.Chosen, b.d.Registers.Members = true, b.d.Registers.Members[1:3]
+	b.add("")
+	b.settle(t)
+	if len(b.d.Registers.Members) != 2 {
+		t.Errorf("members %v", b.d.Registers.Members)
+	}
+	b.d.Nodes[1].Leaving = true
+	b.settle(t)
+	if m := b.d.Registers.Members; len(m) != 1 || m[0].Node != 2 || !b.d.Nodes[1].Gone {
+		t.Errorf("members %v", m)
+	}
+	b.d.Nodes[2].Leaving = true
+	b.settle(t)
+	if m := b.d.Registers.Members; len(m) != 4 {
+		t.Errorf("members %v", m)
+	}
 }

@@ -231,7 +231,7 @@ func (t *Transport) SetDirectory(d *message.Directory) {
 	peers := map[message.NodeID]Peer{}
 	for i := range d.Nodes {
 		n := &d.Nodes[i]
-		if n.ID == t.cfg.Self || !isNode(n.ID) {
+		if n.ID == t.cfg.Self || !isNode(n.ID) || n.Gone {
 			continue
 		}
 		if n.Address != "" {

@@ -55,7 +55,6 @@ type joined struct {
 const (
 	joinFile = "join.json"
 	joinTime = 30 * time.Second // for a cluster to answer and to admit
-	goneLook = 500 * time.Millisecond
 )
 
 // runJoin makes this process a node of the cluster of which a node listens at an address, and serves until it
@@ -309,8 +308,6 @@ func (f *joinFlags) serve(ctx context.Context, me joined, d *message.Directory, 
 	fmt.Fprintf(out, "node %s of cluster %s: messages at %s, HTTP at %s://%s\n", me.ID, me.Settings.Cluster, messages.Addr(), scheme, pages.Addr())
 	ready := make(chan error, 1)
 	go func() { ready <- n.Ready(ctx) }() // ends with ctx
-	look := time.NewTicker(goneLook)
-	defer look.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -321,11 +318,9 @@ func (f *joinFlags) serve(ctx context.Context, me joined, d *message.Directory, 
 			if err == nil {
 				fmt.Fprintf(out, "node %s is ready\n", me.ID)
 			}
-		case <-look.C:
-			if n.Left() {
-				fmt.Fprintf(out, "node %s has left the cluster\n", me.ID)
-				return nil
-			}
+		case <-n.Left():
+			fmt.Fprintf(out, "node %s has left the cluster\n", me.ID)
+			return nil
 		}
 	}
 }
