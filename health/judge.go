@@ -185,6 +185,9 @@ func (j *judge) verdict(needs []need) {
 	switch {
 	case r.State == Healthy:
 		r.Verdict = fmt.Sprintf("healthy: %s, %s, all there", count(len(j.d.Present()), "node"), count(len(r.Companies)-1, "company"))
+		if n, all := r.Cluster.Answering, len(j.d.Present()); n < all { // others have taken the places of the rest
+			r.Verdict = fmt.Sprintf("healthy: %s, none lacks an owner; %d of %s answer", count(len(r.Companies)-1, "company"), n, count(all, "node"))
+		}
 		if len(r.Warnings) > 0 {
 			r.Verdict += fmt.Sprintf("; %s", count(len(r.Warnings), "warning"))
 		}
