@@ -39,7 +39,7 @@ type Company struct {
 	Allocations uint64            `json:"allocations"`
 	Alive       int               `json:"alive"` // owners that answer
 	// Missing is how many owners that answer it lacks, and Moves are the changes of its owners that are under way.
-	Missing int      `json:"missing"`
+	Missing int      `json:"missing,omitempty"`
 	Moves   []Moving `json:"moves,omitempty"`
 }
 

@@ -175,14 +175,14 @@ func (h *Heap) Companies(ctx context.Context) ([]Company, error) {
 		for j := range x.Moves {
 			x.Moves[j].Of = applied
 		}
-		x.Missing = max(0, wanted(d, c.ID)-x.Alive)
+		x.Missing = max(0, Wanted(d, c.ID)-x.Alive)
 		out[i] = x
 	}
 	return out, ctx.Err()
 }
 
-// wanted is how many owners a company should have, of the nodes that there are.
-func wanted(d *message.Directory, id message.CompanyID) int {
+// Wanted is how many owners a company should have, of the nodes that there are.
+func Wanted(d *message.Directory, id message.CompanyID) int {
 	nodes := 0
 	for _, n := range d.Nodes {
 		if !n.Gone && !n.Leaving {

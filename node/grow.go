@@ -2,10 +2,13 @@ package node
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"time"
 
+	"dmalloc/client"
 	"dmalloc/member"
 	"dmalloc/message"
 	"dmalloc/owner"
@@ -28,7 +31,9 @@ func (n *Node) planNext() {
 		ctx, cancel := context.WithTimeout(n.ctx, planTime)
 		defer cancel()
 		for ctx.Err() == nil && r.Leads() {
-			c := ring.Next(directoryOf(r), n.lost)
+			d := directoryOf(r)
+			lost := n.lost(d)
+			c := ring.Next(d, func(id message.NodeID) bool { return lost[id] })
 			if c.Op == message.NONE {
 				return
 			}
@@ -37,6 +42,9 @@ func (n *Node) planNext() {
 					n.cfg.Log.Warn("plan a change", "change", c, "error", err)
 				}
 				return
+			}
+			if c.Op == message.MOVE {
+				n.stats.begun.Add(1)
 			}
 		}
 	})
@@ -55,20 +63,20 @@ func directoryOf(r *owner.Replica) (d *message.Directory) {
 	return d
 }
 
-// lost says whether a node has been dead for so long that others take its place: the failure detector says so, and
-// nothing was heard of it by any way.
-func (n *Node) lost(id message.NodeID) bool {
-	ms, ever := n.directory.Load().Settings.Patience()
-	if !ever || id == n.cfg.ID {
-		return false
+// lost are the nodes that have been dead for so long that others take their places: the failure detector says so, and
+// nothing was heard of them by any way.
+func (n *Node) lost(d *message.Directory) map[message.NodeID]bool {
+	ms, ever := d.Settings.Patience()
+	if !ever {
+		return nil
 	}
-	patience := time.Duration(ms) * time.Millisecond
+	patience, lost := time.Duration(ms)*time.Millisecond, map[message.NodeID]bool{}
 	for _, s := range n.members.View() {
-		if s.Node == id {
-			return (s.State == member.Dead || s.State == member.Unknown) && time.Since(s.Since) >= patience && time.Since(n.transport.Heard(id)) >= patience
+		if s.Node != n.cfg.ID && (s.State == member.Dead || s.State == member.Unknown) && time.Since(s.Since) >= patience && time.Since(n.transport.Heard(s.Node)) >= patience {
+			lost[s.Node] = true
 		}
 	}
-	return false
+	return lost
 }
 
 // down says whether a node is believed dead, and unsure whether that is open for an owner: then nothing is removed.
@@ -128,6 +136,26 @@ func (n *Node) size(r *owner.Replica) {
 	r.Do(m, func(*message.Message) {}) // asked again at the next tick if it fails
 }
 
+// writeMoves puts out what concerns owners that come and go: of the companies that are led here, how many owners each
+// lacks that live.
+func (n *Node) writeMoves(w io.Writer) {
+	fmt.Fprintf(w, "dmalloc_moves_total %d\n", n.stats.begun.Load())
+	d := n.directory.Load()
+	for _, r := range n.host.Replicas() {
+		c := d.Company(r.ID)
+		if c == nil || !r.Leads() {
+			continue
+		}
+		missing := client.Wanted(d, r.ID)
+		for _, o := range c.Owners {
+			if !o.Joining && missing > 0 && (o.Node == n.cfg.ID || !n.down(o.Node)) {
+				missing--
+			}
+		}
+		fmt.Fprintf(w, "dmalloc_company_missing_owners{company=\"%s\"} %d\n", r.ID, missing)
+	}
+}
+
 // outOfDate says whether this node cannot trust its own copy of the directory: it has none, or one without a leader,
 // because it is cut off, or because it was replaced while it was away. One that is being replaced is not told of it
 // by Raft, which stops to talk to it.
@@ -155,6 +183,9 @@ func (n *Node) links(d *message.Directory) (int, []message.Edge) {
 // spreadNews tells the transport and the failure detector who is where, if that has changed. News of the launcher is
 // news also where nothing has changed: who could not be reached is tried again at once.
 func (n *Node) spreadNews(again bool) {
+	if n.transport == nil {
+		return
+	}
 	n.newsMu.Lock()
 	defer n.newsMu.Unlock()
 	d := n.directory.Load()

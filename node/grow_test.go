@@ -229,6 +229,11 @@ func (l *load) halt() {
 func (l *load) end(t *testing.T) {
 	l.halt()
 	t.Logf("%d operations, the slowest took %v", l.done.Load(), time.Duration(l.slowest.Load()))
+	l.check(t)
+}
+
+func (l *load) check(t *testing.T) {
+	t.Helper()
 	for i, a := range l.cells {
 		p := make([]byte, 8)
 		if err := l.heap.ReadAt(context.Background(), p, a); err != nil || binary.LittleEndian.Uint64(p) != l.counts[i] {
@@ -245,6 +250,7 @@ func TestANodeComesAndGoes(t *testing.T) {
 	l := h.load(h.any().heap)
 	begin := time.Now()
 	n := h.join(7)
+	before := n.cfg.Listener.Addr().String()
 	d := h.until("balance", func(d *message.Directory) bool { return len(d.Companies) == 7 && calm(d, nobody) })
 	t.Logf("balanced after %v", time.Since(begin))
 	for id := range message.NodeID(6) {
@@ -264,6 +270,12 @@ func TestANodeComesAndGoes(t *testing.T) {
 		t.Errorf("registers on %v", d.Registers.Members)
 	}
 	h.serves(6, d)
+	h.stop(5) // it is one that may start again, elsewhere
+	h.ready(h.start(5, true))
+	if now := h.nodes[5].cfg.Listener.Addr().String(); now == before || h.until("its new place", func(d *message.Directory) bool { return d.Nodes[5].Address == now }) == nil {
+		t.Fatal("node 5 is where it was")
+	}
+	h.serves(6, d)
 	begin = time.Now()
 	ctx := context.Background()
 	if err := h.any().heap.Dismiss(ctx, 1); err != nil {
@@ -280,7 +292,27 @@ func TestANodeComesAndGoes(t *testing.T) {
 	h.stop(1)
 	l.end(t)
 	h.agree(d)
-	_ = n
+
+	// All start again, with the settings of the beginning: what was founded and moved is there.
+	for id := range message.NodeID(6) {
+		if h.nodes[id] != nil {
+			h.stop(id)
+		}
+	}
+	begin = time.Now()
+	for _, id := range []message.NodeID{5, 4, 3, 2, 0} {
+		h.start(id, false)
+	}
+	h.tell()
+	for _, n := range h.nodes {
+		h.ready(n)
+	}
+	t.Logf("all ready after %v", time.Since(begin))
+	h.until("the directory of before", func(now *message.Directory) bool { return now.Nodes[1].Gone && calm(now, nobody) })
+	h.serves(6, d)
+	l.heap = h.any().heap
+	l.check(t)
+	h.agree(d)
 }
 
 // serves waits until a company serves on all its owners with the capacity that the directory says.

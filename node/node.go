@@ -372,7 +372,7 @@ const leaderless = 3 * time.Second
 
 // Ready waits until this node has caught up in each of its companies, as far as they have a majority.
 func (n *Node) Ready(ctx context.Context) error {
-	for n.late() && !n.admitted() || !n.late() && n.cfg.Join && n.joining() { // its seats are to be given, and then to vote
+	for n.late() && !n.admitted() || n.cfg.Join && (!n.late() || n.cfg.Incarnation > 0) && n.joining() { // its seats are to be given, and then to vote
 		select {
 		case <-time.After(watchBusy):
 		case <-ctx.Done():

@@ -101,7 +101,7 @@ func (n *Node) unsettled() bool {
 	if len(n.directory.Load().Registers.Next) > 0 {
 		return true
 	}
-	return n.cfg.Join && len(n.host.Replicas()) == 0
+	return n.cfg.Join && !n.late() && len(n.host.Replicas()) == 0
 }
 
 func (n *Node) askDirectory() {
