@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"dmalloc/certs"
 	"dmalloc/client"
 	"dmalloc/message"
 )
@@ -68,6 +69,9 @@ func (l *Launcher) AddNode(ctx context.Context, host string, progress func(strin
 	if err != nil {
 		return client.Node{}, err
 	}
+	if err := l.certified(ctx, directory, wanted); err != nil {
+		return client.Node{}, err
+	}
 	progress("asking the directory for a place")
 	id, err := directory.Admit(ctx, message.Node{ID: message.NoNode, Host: wanted.Host, Key: wanted.Key})
 	if err != nil {
@@ -120,6 +124,27 @@ func (l *Launcher) wanted(host string) (added, error) {
 	a := added{ID: message.NoNode, Host: host, Key: binary.LittleEndian.Uint64(key[:]) | 1}
 	l.kept.Added = append(l.kept.Added, a)
 	return a, l.store.save(&l.kept)
+}
+
+// certified refuses a node on this machine that would have no certificate, before it is given an id.
+func (l *Launcher) certified(ctx context.Context, directory Registry, a added) error {
+	if l.cfg.Certs == "" || !isLocal(a.Host) {
+		return nil
+	}
+	d, err := directory.Directory(ctx)
+	if err != nil {
+		return err
+	}
+	id := message.NodeID(len(d.Nodes))
+	for _, n := range d.Nodes {
+		if n.Key == a.Key {
+			id = n.ID
+		}
+	}
+	if _, err := certs.Load(l.cfg.Certs, certs.Node(id)); err != nil {
+		return message.Errorf(message.InvalidArgument, "the next node is %s, whose certificate cannot be used: %v; dmalloc certs %s --renew --nodes %d makes it", id, err, l.cfg.Certs, id+1)
+	}
+	return nil
 }
 
 // room is the host for another node: the first of the hostfile with a free slot, then the first whose max_slots
