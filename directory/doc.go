@@ -7,6 +7,7 @@
 //	ADMIT, DISMISS, GONE  a node comes in; it is to leave; it has left
 //	MOVE    a change of a company's owners begins; REPLACE ends it
 //	FOUND   another company begins
+//	RECOVER a company that has lost its majority for good begins anew from what one owner holds
 //	REGCHANGE, REGDONE  the registers' members change; RETIRE begins such a change too
 //	JOBADD, JOBDROP     the names of modules of jobs
 //
@@ -20,6 +21,7 @@
 //
 //	D6  A company's owners change one at a time, and only as planned for the directory that there is.
 //	D7  A node that is gone owns nothing, keeps no registers and does not come back.
+//	D8  A company's generation grows with each RECOVER and with nothing else; its owners begin anew then.
 //
 // It has the shape of package company's state (Apply, Read, Snapshot, Load) but shares none of its rules,
 // which is why it is a package of its own. Next: package owner, which replicates both.

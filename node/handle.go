@@ -26,7 +26,7 @@ func init() {
 		message.REGCHANGE: directoryLogged, message.REGDONE: directoryLogged, message.JOBADD: addJob, message.JOBDROP: directoryLogged,
 		message.BOOT: directoryLogged, message.RETIRE: directoryLogged, message.REPLACE: directoryLogged,
 		message.ADMIT: directoryLogged, message.DISMISS: directoryLogged, message.GONE: directoryLogged,
-		message.MOVE: directoryLogged, message.FOUND: directoryLogged, message.CAPACITY: logged,
+		message.MOVE: directoryLogged, message.FOUND: directoryLogged, message.RECOVER: directoryLogged, message.CAPACITY: logged,
 		message.READ: read, message.DUMP: read, message.TABLE: read,
 		message.TEST: test, message.NONE: test,
 		message.DIRECTORY: answerDirectory, message.STATUS: answerStatus, message.STATS: answerStats,
@@ -84,11 +84,9 @@ func logged(n *Node, m *message.Message, reply func(*message.Message)) {
 		reply(m.Answer(message.InvalidArgument, why))
 		return
 	}
-	if r := n.host.Replica(m.Company); r != nil && m.Company != 0 {
+	if r := n.mine(m, reply); r != nil {
 		r.Do(m, reply)
-		return
 	}
-	n.elsewhere(m, reply)
 }
 
 func directoryLogged(n *Node, m *message.Message, reply func(*message.Message)) {
@@ -101,11 +99,9 @@ func directoryLogged(n *Node, m *message.Message, reply func(*message.Message)) 
 }
 
 func read(n *Node, m *message.Message, reply func(*message.Message)) {
-	if r := n.host.Replica(m.Company); r != nil && m.Company != 0 {
+	if r := n.mine(m, reply); r != nil {
 		r.Read(m, reply)
-		return
 	}
-	n.elsewhere(m, reply)
 }
 
 // malformed refuses what no state could make right, before it costs an entry.

@@ -217,11 +217,11 @@ func (n *Node) openOwners(initial *message.Directory) (err error) {
 			continue // takeSeats deletes it
 		}
 		c := initial.Company(k.Company)
-		if _, ok := have[k.Company]; !ok && !k.Joined && c == nil {
+		if _, ok := have[k.Company]; !ok && !k.Joined && (c == nil || k.Generation > 0) {
 			n.identity.forget(k.Company, k.Replica) // it was about to found a company; the directory says with whom
 			continue
 		}
-		seat := owner.Seat{Company: k.Company, Replica: k.Replica, Voting: !k.Joined, Join: k.Joined && !k.Started}
+		seat := owner.Seat{Company: k.Company, Generation: k.Generation, Replica: k.Replica, Voting: !k.Joined, Join: k.Joined && !k.Started, Seeded: k.Seeded}
 		if _, ok := have[k.Company]; !ok && !k.Joined {
 			for _, o := range c.Owners {
 				seat.Founders = append(seat.Founders, message.Founder{Node: o.Node, Replica: o.Replica})
@@ -251,7 +251,7 @@ func (n *Node) seat(s owner.Seat) error {
 	}
 	k := n.identity.find(s.Company, s.Replica)
 	if k == nil {
-		n.identity.Replicas = append(n.identity.Replicas, kept{Company: s.Company, Replica: s.Replica, Joined: s.Join})
+		n.identity.Replicas = append(n.identity.Replicas, kept{Company: s.Company, Generation: s.Generation, Replica: s.Replica, Joined: s.Join, Seeded: s.Seeded})
 		if err := n.identity.save(n.cfg.Dir); err != nil {
 			return err
 		}
@@ -395,6 +395,9 @@ func (n *Node) Ready(ctx context.Context) error {
 			}
 		}
 	}
+	short, cancel := context.WithTimeout(ctx, leaderless)
+	defer cancel()
+	n.awaitSight(short) // the directory may have no majority
 	if n.identity.Boot == 1 && !n.cfg.Join && !n.late() {
 		n.balance(ctx)
 	}

@@ -30,11 +30,14 @@ func (n *Node) takeSeats() {
 			if o.Node != n.cfg.ID || n.identity.find(c.ID, o.Replica) != nil || n.host.Replica(c.ID) != nil {
 				continue
 			}
-			seat := owner.Seat{Company: c.ID, Replica: o.Replica, Join: true}
-			founder := message.Founder{Node: n.cfg.ID, Replica: o.Replica, Incarnation: n.cfg.Incarnation}
+			seat := owner.Seat{Company: c.ID, Generation: c.Generation, Replica: o.Replica, Join: true}
+			founder := n.founder(c)
 			switch {
-			case slices.Contains(c.Founders, founder):
-				seat = owner.Seat{Company: c.ID, Replica: o.Replica, Voting: true, Founders: c.Founders}
+			case founder != nil && founder.Replica == o.Replica:
+				seat.Join, seat.Voting, seat.Founders, seat.Seeded = false, true, c.Founders, founder.From != 0
+				if seat.Seeded && !n.canBegin(c.ID, o.Replica) {
+					continue
+				}
 				n.prefer[c.ID] = true
 			case !o.Joining:
 				continue
@@ -52,6 +55,9 @@ func (n *Node) takeSeats() {
 func (n *Node) dropSeats(d *message.Directory) {
 	for _, k := range slices.Clone(n.identity.Replicas) {
 		if c := d.Company(k.Company); !k.Removed && (c == nil || k.Replica >= c.Next || c.Owner(k.Replica) != nil) {
+			continue
+		}
+		if !n.saved(d.Company(k.Company), k) {
 			continue
 		}
 		if err := n.drop(k); err != nil {
@@ -73,7 +79,10 @@ func (n *Node) drop(k kept) error {
 	}
 	ctx, cancel := context.WithTimeout(n.ctx, dropTime)
 	defer cancel()
-	if err := n.host.Drop(ctx, k.Company, k.Replica); err != nil {
+	if err := n.host.Drop(ctx, k.Company, k.Generation, k.Replica); err != nil {
+		return err
+	}
+	if err := n.host.RemoveSeed(k.Company, k.Replica); err != nil {
 		return err
 	}
 	n.identity.forget(k.Company, k.Replica)
