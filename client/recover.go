@@ -138,7 +138,7 @@ func (h *Heap) Recover(ctx context.Context, company message.CompanyID, yes bool)
 			return r, err
 		}
 		if !yes {
-			return r, message.Errorf(message.InvalidArgument, "%s Nothing was done; say yes to go on", r.Loses())
+			return r, message.Errorf(message.InvalidArgument, "%s Nothing was done; say yes to go on: --yes in a shell, {\"yes\": true} over HTTP", r.Loses())
 		}
 		err = h.Change(ctx, message.RECOVER, message.Move{Company: company, Node: r.Node, From: r.replica, Epoch: r.epoch})
 		if err == nil {
