@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/lni/dragonboat/v4"
@@ -61,6 +62,8 @@ type Host struct {
 	nodes    map[[2]uint64]message.NodeID // company, replica -> node
 	// Reports of leaders whose node was not known yet: a replica that joined while this node was away.
 	strangers map[message.CompanyID]raftio.LeaderInfo
+
+	queued atomic.Int64 // bytes of data in the queues of all replicas
 
 	outgrown chan message.CompanyID // companies whose log wants a snapshot; full means that one is under way
 	ctx      context.Context
