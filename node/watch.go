@@ -68,7 +68,7 @@ func (n *Node) watch() {
 		}
 		n.stayWithin()
 		if tick%tidyEvery == 0 {
-			tidy.look(n.stats)
+			tidy.look()
 		}
 		n.takeSeats()
 		n.moveRegisters()
