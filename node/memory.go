@@ -45,18 +45,19 @@ func (n *Node) limits() (heap, cache uint64) {
 // offHeap is what the collector does not see: the program and the libraries.
 const offHeap = 24 << 20
 
-// stayWithin tells the collector and the cache how much they may take. The collector works harder near its limit than
-// the process grows; what SQLite takes is not its, so its limit is that much lower.
-func (n *Node) stayWithin() {
-	u := n.memoryUse()
-	outside := offHeap + n.table.Bytes()
-	if limit := u.Limit - min(u.Limit, outside); n.cfg.Collect != nil && apart(limit, n.memory.told) {
-		n.memory.told = limit
-		n.cfg.Collect(limit)
+func (n *Node) stayWithin() { n.memory.within(n.memoryUse(), offHeap+n.table.Bytes(), n.cfg.Collect) }
+
+// within tells the collector and the cache how much they may take, where that has changed. The collector works harder
+// near its limit rather than the process growing; what is outside of its heap is not its, so its limit is that much
+// lower.
+func (m *memory) within(u message.MemoryUse, outside uint64, collect func(limit uint64)) {
+	if limit := u.Limit - min(u.Limit, outside); collect != nil && apart(limit, m.told) {
+		m.told = limit
+		collect(limit)
 	}
-	if budget := u.CacheBudget(); n.memory.cached != nil && apart(budget, n.memory.budget) {
-		n.memory.budget = budget
-		n.memory.cached.SetBudget(budget)
+	if budget := u.CacheBudget(); m.cached != nil && apart(budget, m.budget) {
+		m.budget = budget
+		m.cached.SetBudget(budget)
 	}
 }
 

@@ -72,7 +72,7 @@ type Host struct {
 }
 
 const (
-	maxInMemLog  = 256 << 20 // bytes of unapplied entries a replica holds before it slows its clients down
+	maxInMemLog  = 64 << 20  // bytes of unapplied entries a replica holds before it slows its clients down
 	maxRaftQueue = 128 << 20 // bytes of Dragonboat's queues to and from a peer
 	keptEntries  = 256       // entries kept behind a snapshot, so that a follower a little late needs no snapshot
 )
