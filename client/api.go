@@ -18,6 +18,7 @@ type Node struct {
 	Leads   []message.CompanyID `json:"leads"`
 	Owns    []message.CompanyID `json:"owns"`
 	Boot    uint64              `json:"boot"`
+	Leaving bool                `json:"leaving,omitempty"` // what it holds moves to others, and then it goes
 	// Detector is what the nodes' failure detectors say of it: alive, suspect, dead or unknown, as most of
 	// those do that answer; empty if none does. DetectorMS is for how long.
 	Detector   string `json:"detector"`

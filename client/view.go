@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 	"sync"
 	"time"
@@ -30,10 +31,7 @@ func (h *Heap) everyone(ctx context.Context, op message.Op, f func(n message.Nod
 		wg sync.WaitGroup
 		mu sync.Mutex
 	)
-	for _, n := range h.directory().Nodes {
-		if n.Gone {
-			continue
-		}
+	for _, n := range h.directory().Present() {
 		wg.Go(func() {
 			a, err := h.call(ctx, n.ID, message.New(op), statusWait)
 			if err == nil && a.Status == message.Done {
@@ -64,17 +62,20 @@ func (h *Heap) Nodes(ctx context.Context) ([]Node, error) {
 	if h.cfg.States != nil {
 		processes, _ = h.cfg.States(ctx) // without a launcher there are still the nodes' own words
 	}
+	h.refresh(ctx) // nodes come and go
 	said := h.statuses(ctx)
 	d := h.directory()
-	nodes := make([]Node, len(d.Nodes))
+	present := d.Present()
+	nodes := make([]Node, len(present))
 	defer func() {
 		for i := range nodes {
 			nodes[i].Detector, nodes[i].DetectorMS = believed(nodes[i].ID, said)
 		}
 	}()
-	for i, n := range d.Nodes {
-		out := Node{ID: n.ID, State: "dead", Address: n.Address, HTTP: n.HTTP, Host: n.Host, Boot: n.Boot, Leads: []message.CompanyID{}, Owns: []message.CompanyID{}}
-		if len(processes) == 0 {
+	for i, n := range present {
+		out := Node{ID: n.ID, State: "dead", Address: n.Address, HTTP: n.HTTP, Host: n.Host, Boot: n.Boot, Leaving: n.Leaving, Leads: []message.CompanyID{}, Owns: []message.CompanyID{}}
+		// Of a node that joined by itself the launcher knows nothing.
+		if !slices.ContainsFunc(processes, func(p Node) bool { return p.ID == n.ID }) {
 			out.State = "unknown"
 		}
 		for _, p := range processes {
@@ -211,13 +212,11 @@ func (h *Heap) Elections(ctx context.Context) ([]message.Tenure, error) {
 func (h *Heap) home(ctx context.Context, m func() *message.Message, most time.Duration) (*message.Message, error) {
 	d := h.directory()
 	var last error
-	for i := range d.Nodes {
-		n := d.Nodes[(i+int(h.startNode()))%len(d.Nodes)].ID
-		if d.Nodes[n].Gone {
-			continue
-		}
+	around := d.From(h.startNode())
+	for i := range around {
+		n := around[i].ID
 		wait := most
-		if i+1 < len(d.Nodes) && time.Since(h.cfg.Carrier.Heard(n)) > time.Second {
+		if i+1 < len(around) && time.Since(h.cfg.Carrier.Heard(n)) > time.Second {
 			wait = statusWait
 			if a, err := h.call(ctx, n, message.New(message.TEST), statusWait); err != nil || a.Status != message.Done {
 				last = err
@@ -311,7 +310,7 @@ func (h *Heap) Stats(ctx context.Context) ([]message.NodeStats, error) {
 	if one, two := h.regs.one.Swap(0), h.regs.two.Swap(0); one+two > 0 { // reads that no node has heard of
 		m := message.New(message.STATS)
 		m.Seq, m.Low = one, two
-		_, _ = h.call(ctx, h.directory().Nodes[int(h.startNode())%len(h.directory().Nodes)].ID, m, statusWait)
+		_, _ = h.call(ctx, h.directory().From(h.startNode())[0].ID, m, statusWait)
 	}
 	h.everyone(ctx, message.STATS, func(_ message.NodeID, a *message.Message) {
 		var s message.NodeStats

@@ -32,7 +32,7 @@ func (n *Node) planNext() {
 		defer cancel()
 		for ctx.Err() == nil && r.Leads() {
 			d := directoryOf(r)
-			lost := n.lost(d)
+			lost := n.lost()
 			c := ring.Next(d, func(id message.NodeID) bool { return lost[id] })
 			if c.Op == message.NONE {
 				return
@@ -65,8 +65,8 @@ func directoryOf(r *owner.Replica) (d *message.Directory) {
 
 // lost are the nodes that have been dead for so long that others take their places: the failure detector says so, and
 // nothing was heard of them by any way.
-func (n *Node) lost(d *message.Directory) map[message.NodeID]bool {
-	ms, ever := d.Settings.Patience()
+func (n *Node) lost() map[message.NodeID]bool {
+	ms, ever := n.cfg.Settings.Patience() // what may change from start to start is not in the log
 	if !ever {
 		return nil
 	}

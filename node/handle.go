@@ -37,6 +37,7 @@ func init() {
 		message.REGLIST: registers, message.REGDIGEST: registers,
 		message.JOB: runJob, message.JOBRUN: jobHere, message.GOSSIP: gossip,
 		message.DIE: toLauncher, message.REVIVE: toLauncher, message.PAUSE: toLauncher, message.RESUME: toLauncher,
+		message.NODEADD: toLauncher, message.NODEREMOVE: toLauncher,
 		message.FAULT: toLauncher, message.HEAL: toLauncher, message.FAULTS: toLauncher, message.CORRUPT: toLauncher,
 	}
 }

@@ -35,22 +35,26 @@ import (
 type Config struct {
 	ID          message.NodeID
 	Settings    message.Settings
-	Hosts       []string // of all nodes, by id
+	Hosts       []string // of the nodes that the cluster was made with, by id
+	Host        string   // this node's own, if it came later
 	Dir         string   // the node's own, kept between its starts
 	Listener    net.Listener
 	HTTP        net.Listener
 	Incarnation uint64
-	Join        bool   // the disk was lost: take up the replicas that the directory gives this incarnation
-	Control     string // where the launcher listens; empty if there is none
-	Peers       []message.Node
-	Faults      fault.View // what is wrong on purpose from the start
-	Log         *slog.Logger
-	Journal     func() []byte      // the last lines of Log, for JOURNAL; nil if nobody keeps them
-	Debug       bool               // profiles over HTTP
-	Collect     func(limit uint64) // tells the garbage collector how many bytes it should stay within; nil: nothing does
-	Certs       *certs.Config      // for everything that listens or dials; nil: no TLS
-	Tokens      [][]byte           // SHA-256 of what HTTP requests must show one of; empty: they need none
-	Version     string
+	Join        bool // the node came later or lost its disk: take up the replicas that the directory gives this incarnation
+	// Found is the directory of the cluster that a node joins by itself. Nobody tells it where the others are: it goes
+	// by the directory alone. nil: the launcher tells.
+	Found   *message.Directory
+	Control string // where the launcher listens; empty if there is none
+	Peers   []message.Node
+	Faults  fault.View // what is wrong on purpose from the start
+	Log     *slog.Logger
+	Journal func() []byte      // the last lines of Log, for JOURNAL; nil if nobody keeps them
+	Debug   bool               // profiles over HTTP
+	Collect func(limit uint64) // tells the garbage collector how many bytes it should stay within; nil: nothing does
+	Certs   *certs.Config      // for everything that listens or dials; nil: no TLS
+	Tokens  [][]byte           // SHA-256 of what HTTP requests must show one of; empty: they need none
+	Version string
 }
 
 // Node is one running node.
@@ -129,13 +133,16 @@ func Start(cfg Config) (_ *Node, err error) {
 	if err := n.openTransport(); err != nil {
 		return nil, err
 	}
+	if cfg.Found != nil {
+		n.learn(cfg.Found)
+	}
 	n.SetPeers(cfg.Peers, nil)
 	n.SetFaults(cfg.Faults)
 	n.control = client.NewControl(cfg.Control, client.Options{Certs: cfg.Certs})
-	if err := n.openMembers(initial); err != nil {
+	if err := n.openMembers(n.directory.Load()); err != nil {
 		return nil, err
 	}
-	c := client.Config{Carrier: carrier{n}, Home: cfg.ID, Directory: initial, States: n.control.States, Faults: n.control.Faults, Doubt: n.doubt}
+	c := client.Config{Carrier: carrier{n}, Home: cfg.ID, Directory: n.directory.Load(), States: n.control.States, Faults: n.control.Faults, Doubt: n.doubt}
 	if n.heap, err = client.New(c); err != nil {
 		return nil, err
 	}
@@ -234,6 +241,8 @@ func (n *Node) seat(s owner.Seat) error {
 	initial := ring.Plan(n.cfg.Settings, n.cfg.Hosts)
 	var state owner.Machine
 	if s.Company == 0 {
+		// What may change from start to start is no part of the state that the log makes.
+		initial.Settings.ReplaceAfter, initial.Settings.Cache, initial.Settings.WriteBack = 0, 0, false
 		state = owner.NewDirectory(initial)
 	} else {
 		cfg := company.Config{ID: s.Company} // founded later: its log gives it its capacity

@@ -21,6 +21,7 @@ const (
 // announce tells the directory that the node has started, and ends the node when its files are too old.
 func (n *Node) announce() {
 	me := message.Node{ID: n.cfg.ID, Address: n.cfg.Listener.Addr().String(), Boot: n.identity.Boot, Incarnation: n.cfg.Incarnation}
+	me.Host = n.cfg.Host
 	if int(n.cfg.ID) < len(n.cfg.Hosts) {
 		me.Host = n.cfg.Hosts[n.cfg.ID]
 	}
