@@ -23,6 +23,8 @@ type Node struct {
 	// those do that answer; empty if none does. DetectorMS is for how long.
 	Detector   string `json:"detector"`
 	DetectorMS int64  `json:"detector_ms"`
+	// MemoryUse is what its memory is taken by, and its limit; nil where it does not say.
+	MemoryUse *message.MemoryUse `json:"memory_use,omitempty"`
 }
 
 // Company is what is known of a company: the directory's row and what its owners say.

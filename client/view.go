@@ -92,6 +92,7 @@ func (h *Heap) Nodes(ctx context.Context) ([]Node, error) {
 				out.State = "alive"
 			}
 			out.Pid, out.Address, out.HTTP, out.Memory, out.Boot = s.Pid, s.Address, s.HTTP, s.Memory, s.Boot
+			out.MemoryUse = s.MemoryUse
 			for _, r := range s.Replicas {
 				if r.Company != 0 && r.Leader != nil && *r.Leader == n.ID {
 					out.Leads = append(out.Leads, r.Company)

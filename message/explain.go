@@ -36,7 +36,7 @@ var explanations = [...]struct{ means, done, do, exit string }{
 	AlreadyFree: {"The allocation was freed before.",
 		"Nothing: it stays free.", "Nothing, if it was to be free. If not, another client has freed it; `log` shows the last operations.", failedExit},
 	OutOfMemory: {"No company has that much free space, nor all of them together.",
-		"Nothing: no part of it is kept.", "Free something, ask for less, or start the cluster with more `--memory`. `companies` shows what is used; `room` in JSON is the largest piece.", failedExit},
+		"Nothing: no part of it is kept.", "Free something, ask for less, or add a node. The text names the largest free piece; `companies` shows what is used, its `room` in JSON the largest piece of each. A company counts whole pages: one small allocation keeps its page.", failedExit},
 	OutOfBounds: {"The bytes from the address on reach over the end of its allocation.",
 		nothingDone, "`who ADDRESS` shows the allocation and its size.", failedExit},
 	NoSuchNode: {"The cluster has no node of that number.",

@@ -29,7 +29,8 @@ type NodeStatus struct {
 	Boot        uint64          `json:"boot"`
 	Incarnation uint64          `json:"incarnation"`
 	UptimeMS    int64           `json:"uptime_ms"`
-	Memory      uint64          `json:"memory"` // resident bytes of the process
+	Memory      uint64          `json:"memory"`               // resident bytes of the process
+	MemoryUse   *MemoryUse      `json:"memory_use,omitempty"` // what it is taken by; nil from an older program
 	CaughtUp    bool            `json:"caught_up"`
 	Control     string          `json:"control,omitempty"` // where the launcher takes kill, revive, pause, resume
 	Replicas    []ReplicaStatus `json:"replicas"`

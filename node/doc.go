@@ -15,6 +15,9 @@
 // forgotten (one minute at most for each change, however large); when elections were; how soon an unfinished
 // transaction is settled. It does not shift what waits: timeouts, elections and the failure detector.
 //
+// Memory (memory.go): what is held is counted by what it is for, and watch tells the collector and the cache how much
+// they may take; docs/design/memory.md says what bounds each part.
+//
 // Goroutines, all ended by Close, which waits for them:
 //
 //	who                 started by   waits for                  bound

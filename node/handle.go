@@ -158,7 +158,9 @@ func answerDirectory(n *Node, m *message.Message, reply func(*message.Message)) 
 // Status is what this node knows of itself.
 func (n *Node) Status() message.NodeStatus {
 	s := message.NodeStatus{ID: n.cfg.ID, Pid: os.Getpid(), Address: n.cfg.Listener.Addr().String(), Version: n.cfg.Version,
-		Boot: n.identity.Boot, Incarnation: n.cfg.Incarnation, UptimeMS: time.Since(n.started).Milliseconds(), Memory: residentBytes(), Control: n.cfg.Control}
+		Boot: n.identity.Boot, Incarnation: n.cfg.Incarnation, UptimeMS: time.Since(n.started).Milliseconds(), Control: n.cfg.Control}
+	use := n.memoryUse()
+	s.Memory, s.MemoryUse = use.Resident, &use
 	if n.cfg.HTTP != nil {
 		s.HTTP = n.cfg.HTTP.Addr().String()
 	}

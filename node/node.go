@@ -49,10 +49,11 @@ type Config struct {
 	Peers   []message.Node
 	Faults  fault.View // what is wrong on purpose from the start
 	Log     *slog.Logger
-	Journal func() []byte // the last lines of Log, for JOURNAL; nil if nobody keeps them
-	Debug   bool          // profiles over HTTP
-	Certs   *certs.Config // for everything that listens or dials; nil: no TLS
-	Tokens  [][]byte      // SHA-256 of what HTTP requests must show one of; empty: they need none
+	Journal func() []byte      // the last lines of Log, for JOURNAL; nil if nobody keeps them
+	Debug   bool               // profiles over HTTP
+	Collect func(limit uint64) // tells the garbage collector how many bytes it should stay within; nil: nothing does
+	Certs   *certs.Config      // for everything that listens or dials; nil: no TLS
+	Tokens  [][]byte           // SHA-256 of what HTTP requests must show one of; empty: they need none
 	Version string
 }
 
@@ -67,6 +68,7 @@ type Node struct {
 	table     *pagetable.Table
 	heap      *client.Heap
 	web       *web.Server
+	memory    memory
 	stats     *stats
 	started   time.Time
 	queries   chan struct{} // slots of SQL and LOG

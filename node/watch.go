@@ -56,6 +56,7 @@ func (n *Node) watch() {
 	defer timer.Stop()
 	pending := map[message.CompanyID]map[company.PendingKey]time.Time{}
 	tidy := newTidy()
+	n.stayWithin()
 	for tick := 1; ; tick++ {
 		select {
 		case <-n.ctx.Done():
@@ -66,8 +67,9 @@ func (n *Node) watch() {
 		if n.outOfDate() && (tick%directoryTTL == 1 || n.unsettled()) {
 			n.askDirectory()
 		}
+		n.stayWithin()
 		if tick%tidyEvery == 0 {
-			tidy.look(n.stats)
+			tidy.look()
 		}
 		n.takeSeats()
 		n.moveRegisters()

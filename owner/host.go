@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/lni/dragonboat/v4"
@@ -62,6 +63,8 @@ type Host struct {
 	// Reports of leaders whose node was not known yet: a replica that joined while this node was away.
 	strangers map[message.CompanyID]raftio.LeaderInfo
 
+	queued atomic.Int64 // bytes of data in the queues of all replicas
+
 	outgrown chan message.CompanyID // companies whose log wants a snapshot; full means that one is under way
 	ctx      context.Context
 	cancel   context.CancelFunc
@@ -69,7 +72,7 @@ type Host struct {
 }
 
 const (
-	maxInMemLog  = 256 << 20 // bytes of unapplied entries a replica holds before it slows its clients down
+	maxInMemLog  = 64 << 20  // bytes of unapplied entries a replica holds before it slows its clients down
 	maxRaftQueue = 128 << 20 // bytes of Dragonboat's queues to and from a peer
 	keptEntries  = 256       // entries kept behind a snapshot, so that a follower a little late needs no snapshot
 )

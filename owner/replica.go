@@ -43,6 +43,7 @@ type Replica struct {
 	writes  *queue
 	reads   *queue
 	number  atomic.Uint64
+	flying  atomic.Int64 // bytes of entries that were proposed and have no outcome yet
 	lanes   sync.WaitGroup
 	ended   chan struct{} // closed by stop
 
@@ -51,7 +52,7 @@ type Replica struct {
 }
 
 func newReplica(h *Host, id message.CompanyID, replica uint64, m *machine) *Replica {
-	r := &Replica{ID: id, Replica: replica, host: h, machine: m, writes: newQueue(), reads: newQueue(), ended: make(chan struct{})}
+	r := &Replica{ID: id, Replica: replica, host: h, machine: m, writes: newQueue(&h.queued), reads: newQueue(&h.queued), ended: make(chan struct{})}
 	r.lead.Store(&leadership{node: message.NoNode, over: make(chan struct{}), since: time.Now()})
 	return r
 }
@@ -103,7 +104,7 @@ func (r *Replica) enqueue(q *queue, m *message.Message, reply func(*message.Mess
 		return
 	}
 	if !q.put(request{m, reply, time.Now()}) {
-		reply(m.Answer(message.Busy, fmt.Sprintf("company %s has %d requests waiting here; nothing was done", r.ID, maxQueued)))
+		reply(m.Answer(message.Busy, fmt.Sprintf("as much waits for company %s, or for all companies on this node, as may; nothing was done, try again", r.ID)))
 	}
 }
 
@@ -138,6 +139,8 @@ func (r *Replica) propose(batch []request) {
 	if plantedEarly {
 		acknowledge(batch)
 	}
+	r.flying.Add(int64(len(entry)))
+	defer r.flying.Add(-int64(len(entry)))
 	done := r.machine.await(b.Number)
 	defer r.machine.forget(b.Number)
 	state, err := r.host.nh.Propose(r.host.nh.GetNoOPSession(uint64(r.ID)), entry, entryTimeout)

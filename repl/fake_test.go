@@ -244,6 +244,8 @@ func (f *fake) Nodes(ctx context.Context) ([]client.Node, error) {
 		}
 		if n.State != "dead" {
 			n.Pid, n.Memory, n.Owns = 4240+int(i), 20<<20, []message.CompanyID{0, 1, 2}
+			use := message.MemoryUse{Pages: 3 << 20, Cache: 1 << 20, Tables: 4096}.WithLimits(64<<20, 8<<20).WithResident(n.Memory)
+			n.MemoryUse = &use
 		}
 		if i == 0 {
 			n.Leads = []message.CompanyID{1}

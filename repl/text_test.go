@@ -138,7 +138,7 @@ func TestCompletion(t *testing.T) {
 	f.modules = []message.Job{{Name: "words"}}
 	c := &completer{live: newLive(t.Context(), f)}
 	for line, want := range map[string]string{
-		"":                   "h |t |m |f |w |r |d |cas |add |who |reg |job |kill |revive |pause |resume |nodes |status |companies |leaders |lead |graph |sql |log |trace |sysdump |stats |node |partition |slow |drop |disk |clock |corrupt |faults |heal |drill |verify |set |history |sleep |echo |exit ",
+		"":                   "h |t |m |f |w |r |d |cas |add |who |reg |job |kill |revive |pause |resume |nodes |memory |status |companies |leaders |lead |graph |sql |log |trace |sysdump |stats |node |partition |slow |drop |disk |clock |corrupt |faults |heal |drill |verify |set |history |sleep |echo |exit ",
 		"re":                 "g |vive |sume ",
 		"f 0x5":              "00000001000 ",
 		"r ":                 "0x500000001000 ",

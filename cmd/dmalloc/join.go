@@ -294,7 +294,7 @@ func (f *joinFlags) serve(ctx context.Context, me joined, d *message.Directory, 
 		incarnation = n.Incarnation
 	}
 	kept := &journal{}
-	n, err := node.Start(node.Config{ID: me.ID, Settings: me.Settings, Hosts: me.Hosts, Host: f.host, Dir: f.data, Listener: messages, HTTP: pages, Incarnation: incarnation,
+	n, err := node.Start(node.Config{Collect: collectWithin, ID: me.ID, Settings: me.Settings, Hosts: me.Hosts, Host: f.host, Dir: f.data, Listener: messages, HTTP: pages, Incarnation: incarnation,
 		Join: true, Found: d, Version: version(), Debug: f.debug, Certs: own.Certs, Tokens: f.tokens,
 		Journal: kept.Last, Log: slog.New(slog.NewTextHandler(io.MultiWriter(onlyErrors{os.Stderr}, kept), &slog.HandlerOptions{Level: slog.LevelWarn}))})
 	if err != nil {
