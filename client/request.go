@@ -20,13 +20,17 @@ type request struct {
 	begin   time.Time
 	trace   func(Event)
 
-	near    bool                    // the home node is asked first
-	silent  map[message.NodeID]bool // owners that gave no sign of life, last time they were asked
-	sent    bool                    // an attempt left and was not answered definitely: the outcome may be unknown
-	alive   bool                    // somebody works on it
-	said    bool
-	last    error
-	refused message.Code // of the last refusal that led elsewhere
+	near     bool                    // the home node is asked first
+	only     message.NodeID          // the one node to ask, whoever leads; NoNode: the company's leader
+	forwards bool                    // for a holder: no other one is asked, and Leased is an answer
+	silent   map[message.NodeID]bool // owners that gave no sign of life, last time they were asked
+	sent     bool                    // an attempt left and was not answered definitely: the outcome may be unknown
+	alive    bool                    // somebody works on it
+	said     bool
+	last     error
+	refused  message.Code    // of the last refusal that led elsewhere
+	leased   bool            // the last answer was that a lease forbids it
+	standing []message.Lease // those that do
 }
 
 // do has the message done by the company's leader, whoever that is, until ctx ends. A logged message
@@ -61,15 +65,35 @@ func (r result) answer() (*message.Message, error) { return r.m, r.err }
 
 // run makes attempts until one ends the request or ctx ends.
 func (h *Heap) run(ctx context.Context, company message.CompanyID, m *message.Message) result {
-	r := &request{h: h, company: company, m: m, begin: time.Now(), trace: h.tracer(), silent: map[message.NodeID]bool{}}
-	m.Company = company
+	r := h.request(company, m)
 	if h.cfg.Near && m.Op == message.READ {
 		d := h.directory()
 		r.near = d.Company(company) != nil && h.owns(d, company)
 	}
+	if n, write, ok := touched(m); ok && m.Token == 0 {
+		if l, ok := h.leases.over(m.Address, n, write, r.begin); ok {
+			if a := r.byHolder(ctx, l); a != nil {
+				return result{a, nil, true}
+			}
+			if ctx.Err() != nil {
+				return result{nil, r.giveUp(ctx), r.sent}
+			}
+		}
+	}
+	return r.run(ctx)
+}
+
+// request begins one message's way to a company.
+func (h *Heap) request(company message.CompanyID, m *message.Message) *request {
+	r := &request{h: h, company: company, m: m, begin: time.Now(), trace: h.tracer(), only: message.NoNode, silent: map[message.NodeID]bool{}}
+	m.Company = company
 	if r.trace != nil {
 		m.Flags |= message.Traced
 	}
+	return r
+}
+
+func (r *request) run(ctx context.Context) result {
 	for round := 0; ; round++ {
 		for _, to := range r.candidates() {
 			a, next := r.ask(ctx, to)
@@ -83,6 +107,9 @@ func (h *Heap) run(ctx context.Context, company message.CompanyID, m *message.Me
 			if ctx.Err() != nil {
 				return result{nil, r.giveUp(ctx), r.sent}
 			}
+			if r.leased {
+				break // it is the leader who says so: the others have nothing to add
+			}
 		}
 		if err := r.rest(ctx, round); err != nil {
 			return result{nil, r.giveUp(ctx), r.sent}
@@ -92,6 +119,9 @@ func (h *Heap) run(ctx context.Context, company message.CompanyID, m *message.Me
 
 // candidates lists the company's owners: the believed leader first, the silent ones last.
 func (r *request) candidates() []message.NodeID {
+	if r.only != message.NoNode {
+		return []message.NodeID{r.only}
+	}
 	h := r.h
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -124,9 +154,16 @@ func (r *request) candidates() []message.NodeID {
 func (r *request) rest(ctx context.Context, round int) error {
 	if waited := time.Since(r.begin); waited > 300*time.Millisecond && !r.said {
 		r.said = true
-		r.h.say(fmt.Sprintf("company %s does not answer yet; waiting", r.company))
+		switch {
+		case r.leased && len(r.standing) > 0:
+			r.h.say(fmt.Sprintf("node %s holds a lease on %s; waiting until it gives it back", r.standing[0].Holder, r.standing[0].Address))
+		case r.only != message.NoNode:
+			r.h.say(fmt.Sprintf("node %s does not answer yet; waiting", r.only))
+		default:
+			r.h.say(fmt.Sprintf("company %s does not answer yet; waiting", r.company))
+		}
 	}
-	if round%8 == 3 {
+	if round%8 == 3 && !r.leased {
 		r.h.refresh(ctx)
 	}
 	pause := min(5<<min(round, 4), 50)
@@ -143,7 +180,7 @@ func (r *request) rest(ctx context.Context, round int) error {
 func (r *request) ask(ctx context.Context, to message.NodeID) (*message.Message, message.NodeID) {
 	a, err := r.attempt(ctx, to)
 	if err != nil {
-		r.last = err
+		r.last, r.leased = err, r.leased && ctx.Err() != nil
 		if message.CodeOf(err) == message.Busy { // our own side is full: it says nothing of the node
 			r.refused = message.Busy
 			return nil, message.NoNode
@@ -157,9 +194,22 @@ func (r *request) ask(ctx context.Context, to message.NodeID) (*message.Message,
 		return nil, message.NoNode
 	}
 	delete(r.silent, to)
+	r.leased = a.Status == message.Leased
 	switch a.Status {
+	case message.Leased:
+		if r.forwards {
+			return a, message.NoNode
+		}
+		r.refused, r.last, r.standing = a.Status, a.Err(), decodeLeases(a.Data)
+		if r.only == message.NoNode {
+			r.h.learnLeader(r.company, to, a.Term)
+		}
+		return nil, message.NoNode
 	case message.NotLeader:
 		r.refused = a.Status
+		if r.only != message.NoNode { // it will find the leader
+			return nil, message.NoNode
+		}
 		if a.Final != message.NoNode && !r.silent[a.Final] {
 			r.h.learnLeader(r.company, a.Final, a.Term)
 			return nil, a.Final
@@ -169,7 +219,7 @@ func (r *request) ask(ctx context.Context, to message.NodeID) (*message.Message,
 		r.sent, r.refused = true, a.Status
 		return nil, message.NoNode
 	case message.Busy, message.Unavailable, message.Unsupported, message.Stale:
-		if a.Status == message.Unsupported && a.Final == message.NoNode && r.company != 0 {
+		if a.Status == message.Unsupported && a.Final == message.NoNode && (r.company != 0 || r.only != message.NoNode) {
 			return a, message.NoNode
 		}
 		r.refused = a.Status
@@ -179,7 +229,7 @@ func (r *request) ask(ctx context.Context, to message.NodeID) (*message.Message,
 		}
 		return nil, message.NoNode
 	}
-	if !r.near { // an owner that reads need not lead
+	if !r.near && r.only == message.NoNode { // an owner that reads need not lead, nor does a holder
 		r.h.learnLeader(r.company, to, a.Term)
 	}
 	return a, message.NoNode
@@ -197,7 +247,10 @@ type outcome struct {
 func (r *request) attempt(ctx context.Context, to message.NodeID) (*message.Message, error) {
 	h := r.h
 	m := *r.m
-	m.Target, m.Final = to, to
+	m.Target = to
+	if m.Op != message.LEASE { // whose Final is the holder, where a holder asks
+		m.Final = to
+	}
 	start := time.Now()
 	if start.Sub(h.cfg.Carrier.Heard(to)) > 50*time.Millisecond {
 		m.Flags |= message.NeedCallback // one that was heard a moment ago need not prove that it lives
@@ -259,13 +312,21 @@ func (r *request) giveUp(ctx context.Context) error {
 		return message.Errorf(message.Canceled, "%s", text)
 	}
 	known := "nothing was changed"
-	if !r.m.Op.Logged() && r.m.Op != message.LEADER {
+	if r.m.Op == message.SYNC {
+		known = "what was not written back before it was given up stays where it is"
+	} else if !r.m.Op.Logged() && r.m.Op != message.LEADER {
 		known = "nothing was read"
 	} else if r.sent {
 		known = "whether it happened cannot be known yet"
 	}
 	silent := r.silentList()
 	waited := time.Since(r.begin).Round(time.Millisecond)
+	switch {
+	case r.leased:
+		return message.Errorf(message.Leased, "%s", leasedText(r.company, r.m, r.standing, known))
+	case r.only != message.NoNode:
+		return r.giveUpHolder(known, waited)
+	}
 	d := r.h.directory()
 	if c := d.Company(r.company); c != nil && 2*len(silent) >= len(c.Owners) {
 		return message.Errorf(message.Unavailable, "company %s has no majority: of its owners %s, %s do not answer; %s; revive a dead node or resume a frozen one",
