@@ -31,6 +31,7 @@ type request struct {
 	refused  message.Code    // of the last refusal that led elsewhere
 	leased   bool            // the last answer was that a lease forbids it
 	standing []message.Lease // those that do
+	took     time.Duration   // of the last attempt
 }
 
 // do has the message done by the company's leader, whoever that is, until ctx ends. A logged message
@@ -167,8 +168,12 @@ func (r *request) rest(ctx context.Context, round int) error {
 		r.h.refresh(ctx)
 	}
 	pause := min(5<<min(round, 4), 50)
+	wait := time.Duration(pause+rand.IntN(pause)) * time.Millisecond
+	if end, ok := ctx.Deadline(); ok && r.leased && time.Until(end) < wait+2*r.took {
+		return context.DeadlineExceeded // one more would be cut off, and then nobody knew that nothing was done
+	}
 	select {
-	case <-time.After(time.Duration(pause+rand.IntN(pause)) * time.Millisecond):
+	case <-time.After(wait):
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
@@ -178,7 +183,9 @@ func (r *request) rest(ctx context.Context, round int) error {
 // ask makes one attempt at one node. It returns the answer if that ends the request; otherwise the node
 // that the answer names, or NoNode.
 func (r *request) ask(ctx context.Context, to message.NodeID) (*message.Message, message.NodeID) {
+	begin := time.Now()
 	a, err := r.attempt(ctx, to)
+	r.took = time.Since(begin)
 	if err != nil {
 		r.last, r.leased = err, r.leased && ctx.Err() != nil
 		if message.CodeOf(err) == message.Busy { // our own side is full: it says nothing of the node
@@ -322,7 +329,9 @@ func (r *request) giveUp(ctx context.Context) error {
 	silent := r.silentList()
 	waited := time.Since(r.begin).Round(time.Millisecond)
 	switch {
-	case r.leased:
+	case r.leased && r.sent:
+		return message.Errorf(message.Timeout, "%s", leasedText(r.company, r.m, r.standing, known))
+	case r.leased: // which says that nothing was done
 		return message.Errorf(message.Leased, "%s", leasedText(r.company, r.m, r.standing, known))
 	case r.only != message.NoNode:
 		return r.giveUpHolder(known, waited)
