@@ -39,6 +39,14 @@ type Company struct {
 	Alive       int               `json:"alive"` // owners that answer
 }
 
+// Written is how a write was done.
+type Written struct {
+	Index uint64 // in the log, of its last piece there; 0 if none is
+	// WriteBack says that some of it is only in the copy of the node that holds a lease: it dies with that
+	// node unless it was written back before. Sync does that.
+	WriteBack bool
+}
+
 // Register is a register as a quorum, or one node, has it.
 type Register struct {
 	Address uint64

@@ -71,9 +71,10 @@ type Heap struct {
 	trace   func(Event)
 	notice  func(string)
 
-	seqs sequence
-	regs *quorums
-	pace *pace
+	seqs   sequence
+	regs   *quorums
+	pace   *pace
+	leases *leases
 }
 
 type leader struct {
@@ -93,6 +94,7 @@ func New(cfg Config) (*Heap, error) {
 	if _, err := rand.Read(h.id[:]); err != nil {
 		return nil, fmt.Errorf("draw a client id: %w", err)
 	}
+	h.leases = &leases{}
 	h.regs = &quorums{doubt: map[message.NodeID]time.Time{}}
 	if _, err := rand.Read(h.regs.writer[:]); err != nil {
 		return nil, fmt.Errorf("draw a writer id: %w", err)
@@ -108,7 +110,7 @@ func (h *Heap) Idempotent(id message.ClientID) *Heap {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	k := &Heap{cfg: h.cfg, id: id, dir: h.dir, leaders: map[message.CompanyID]leader{}, rooms: map[message.CompanyID]room{},
-		spanTxn: map[message.Addr]message.Txn{}, notice: h.notice, trace: h.trace, regs: h.regs, pace: h.pace}
+		spanTxn: map[message.Addr]message.Txn{}, notice: h.notice, trace: h.trace, regs: h.regs, pace: h.pace, leases: h.leases}
 	for c, l := range h.leaders {
 		k.leaders[c] = l
 	}
