@@ -16,6 +16,9 @@ type Result struct {
 	Index   uint64 // of the entry in which it was done first
 	Txn     message.Txn
 	Blocks  []message.Block
+	Token   uint64          // of a lease
+	Length  uint64          // of a lease, milliseconds
+	Leases  []message.Lease // that stand in the way; never kept
 }
 
 // Answer makes the message that carries the result back.
@@ -23,6 +26,10 @@ func (r *Result) Answer(m *message.Message) *message.Message {
 	a := m.Answer(r.Code, r.Text)
 	a.Address, a.Size, a.Value, a.Index, a.Txn = r.Address, r.Size, r.Value, r.Index, r.Txn
 	a.Blocks = append([]message.Block(nil), r.Blocks...)
+	a.Token, a.Length = r.Token, r.Length
+	if len(r.Leases) > 0 {
+		a.Data = leasesJSON(r.Leases)
+	}
 	return a
 }
 
@@ -35,6 +42,9 @@ type Applied struct {
 	Results []Result          // Results[i] answers message i of the batch
 	Changed []message.Addr    // where records begin that came, went or changed; one may be there twice
 	Log     []message.LogLine // operations that took effect, for people
+	Leases  []LeaseEvent      // in the order of what happened
+	Term    uint64            // where a new leader began: its term
+	Leader  message.NodeID    // and its node
 }
 
 // entry is the Raft entry that is being applied.
@@ -79,6 +89,12 @@ func operations(op message.Op) (operation, bool) {
 		return operation{"finish", (*Company).finish}, true
 	case message.TERM:
 		return operation{"lead", (*Company).term}, true
+	case message.LEASE:
+		return operation{"lease", (*Company).grant}, true
+	case message.RELEASE:
+		return operation{"release", (*Company).release}, true
+	case message.EXPIRE:
+		return operation{"expire", (*Company).expire}, true
 	}
 	return operation{}, false
 }
@@ -131,10 +147,15 @@ func (c *Company) once(e *entry, m *message.Message) Result {
 			m.Seq, m.Client, MaxWindow, w.low)}
 	}
 	r := c.execute(e, m)
-	if r.Code != message.Retry { // nothing was done yet: the same request asked again may find a better moment
+	if !passes(r.Code) {
 		c.clients.keep(w, m.Seq, r)
 	}
 	return r
+}
+
+// passes says whether nothing was done yet, and the same request asked again may find a better moment (L5).
+func passes(code message.Code) bool {
+	return code == message.Retry || code == message.Leased || code == message.Fenced || code == message.Busy
 }
 
 func (c *Company) execute(e *entry, m *message.Message) Result {
@@ -164,6 +185,7 @@ func (c *Company) Precheck(m *message.Message) *message.Message {
 func (c *Company) term(e *entry, m *message.Message) Result {
 	if m.Term > c.lead.term {
 		c.lead = lead{m.Term, m.Final, e.index}
+		e.Term, e.Leader = m.Term, m.Final
 		c.log(e, m, 0, 0)
 	}
 	return Result{Value: c.lead.term}

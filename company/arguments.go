@@ -29,6 +29,16 @@ func (c *Company) arguments(m *message.Message) *Result {
 			return wrong("%s works on the 8 bytes at an address that is a multiple of 8; %s is none", m.Op, m.Address)
 		}
 		return c.addressed(m)
+	case message.LEASE:
+		return c.leasable(m)
+	case message.RELEASE:
+		if m.Token == 0 && (m.Final == message.NoNode || m.Value == 0) {
+			return wrong("RELEASE names no lease: say its token, or a node and its session for all of them")
+		}
+	case message.EXPIRE:
+		if m.Token == 0 {
+			return wrong("EXPIRE names no lease: say its token")
+		}
 	case message.RESERVE, message.COMMIT, message.CONFIRM, message.ABORT, message.OUTCOME, message.DROP, message.FINISH:
 		return c.transactional(m)
 	}
@@ -46,6 +56,19 @@ func (c *Company) addressed(m *message.Message) *Result {
 	}
 	r := refuse(message.NotAllocated, "%s is in no allocation: those of company %s lie from %s to %s; list them with t", m.Address, c.cfg.ID, c.cfg.first(), c.cfg.Limit-1)
 	return &r
+}
+
+// leasable judges what a LEASE says of its holder and its length.
+func (c *Company) leasable(m *message.Message) *Result {
+	switch {
+	case m.Final >= message.MaxNodes || m.Value == 0:
+		return wrong("a lease at %s for node %s in session %d: only a node can hold one, in the session that it is in", m.Address, m.Final, m.Value)
+	case m.Length > message.MaxLease:
+		return wrong("a lease of %d ms at %s; at most %d are possible", m.Length, m.Address, message.MaxLease)
+	case m.Flags&(message.Exclusive|message.WriteBack) == message.WriteBack:
+		return wrong("a lease at %s to read with write-back; ask for one to write", m.Address)
+	}
+	return c.addressed(m)
 }
 
 func (c *Company) transactional(m *message.Message) *Result {

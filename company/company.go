@@ -4,6 +4,7 @@ import (
 	"github.com/google/btree"
 
 	"dmalloc/block"
+	"dmalloc/lease"
 	"dmalloc/message"
 	"dmalloc/page"
 )
@@ -61,6 +62,7 @@ type Company struct {
 	ties    *btree.BTreeG[*tie]   // by address
 	byTxn   *btree.BTreeG[*tie]
 	pages   *page.Store
+	leases  *lease.Table
 	clients clients
 	ended   ended
 	lead    lead
@@ -87,6 +89,7 @@ func New(cfg Config) *Company {
 		ties:    btree.NewG(treeDegree, tieLess),
 		byTxn:   btree.NewG(treeDegree, txnLess),
 		pages:   new(page.Store),
+		leases:  lease.New(),
 		clients: newClients(),
 		ended:   newEnded(),
 		lead:    lead{node: message.NoNode},
@@ -101,10 +104,11 @@ type Status struct {
 	Count    uint64 // allocations whose home is here
 	Resident uint64 // bytes of pages that exist
 	Index    uint64 // of the last entry applied
+	Leases   uint64 // that stand
 }
 
 func (c *Company) Status() Status {
-	return Status{Used: c.used, Capacity: c.cfg.Capacity, Room: c.room(), Count: c.count, Resident: c.pages.Resident(), Index: c.index}
+	return Status{Used: c.used, Capacity: c.cfg.Capacity, Room: c.room(), Count: c.count, Resident: c.pages.Resident(), Index: c.index, Leases: uint64(c.leases.Len())}
 }
 
 // Lead is who led in the greatest term that an entry has told of, and that entry's index.

@@ -5,10 +5,10 @@
 //
 //	Raft entry ─▶ Apply ─▶ once ─▶ arguments ─▶ operation ─▶ Result, the changed addresses, log lines
 //	                        │                        │
-//	                     clients            records ties space pages
-//	                  (what was answered)   (who)  (txn) (free) (bytes)
+//	                     clients            records ties space pages leases
+//	                  (what was answered)   (who)  (txn) (free) (bytes) (copies)
 //
-//	READ, DUMP, TABLE ─▶ Read         changes nothing; Reads may run beside each other
+//	READ … LEASES ────▶ Read         changes nothing; Reads may run beside each other
 //	Snapshot ─▶ WriteTo … Load        a moment of it; WriteTo may run beside Apply
 //
 // # States of an extent
@@ -36,7 +36,8 @@
 //
 // Verify checks them all. Apply and Snapshot need the company for themselves; Read, Status, Extent,
 // Extents, Pending, Lead, Precheck and String may run beside each other. Section 4 of package message
-// says what "once" means, section 5 how allocations span companies.
+// says what "once" means, section 5 how allocations span companies, section 10 what leases are; package lease has
+// their table and docs/design/leases.md their rules, L1 to L7.
 //
 // Next: package owner, which replicates a company.
 package company

@@ -9,13 +9,14 @@ import (
 
 // The allocation of 8192 bytes over company 1, its home, and company 2, and its end, by a coordinator
 // that may go silent or give up at any point, over a network that may hold each message back for as long
-// as it likes and bring it twice. Every order of events is tried.
+// as it likes and bring it twice. Meanwhile a node takes a lease on what there is, once in each company, and its
+// leader ends it. Every order of events is tried.
 
 var spanTxn = message.Txn{Client: message.ClientID{7}, Seq: 1}
 
 const (
 	flights = 8
-	events  = 5 + flights
+	events  = 7 + flights
 )
 
 // world is companies 1 and 2 and what is under way.
@@ -28,6 +29,7 @@ type world struct {
 	copies [flights]int // 0 no message, 1 a copy is under way, 2 it came
 	home   message.Addr
 	behind message.Addr
+	leased [3]bool // a node had a lease on what is in the company
 }
 
 func newWorld() *world {
@@ -129,6 +131,9 @@ func (w *world) settle(t *testing.T) bool {
 	must := func(to int, m *message.Message) Result {
 		t.Helper()
 		r := w.d[to].do(m)
+		if r.Code == message.Leased && w.unlease(to) {
+			r = w.d[to].do(m)
+		}
 		if r.Code != message.Done {
 			t.Fatalf("%s: %v", m, r)
 		}
@@ -174,7 +179,10 @@ func (w *world) act(t *testing.T, n int) bool {
 		}
 		return false
 	}
-	i := n - 5
+	if n < 7 {
+		return w.lease(n-4) || w.unlease(n-4)
+	}
+	i := n - 7
 	if i >= len(w.flying) || w.copies[i] != 1 {
 		return false
 	}
@@ -183,10 +191,38 @@ func (w *world) act(t *testing.T, n int) bool {
 	return true
 }
 
+// lease gives a node a lease on what there is in a company, if there was none.
+func (w *world) lease(id int) bool {
+	all := w.d[id].Extents(0, 1)
+	if w.leased[id] || len(all) == 0 {
+		return false
+	}
+	m := txnMsg(message.LEASE, func(m *message.Message) { m.Address, m.Final, m.Value = all[0].Address, 3, 1 })
+	if id == 2 {
+		m.Flags = message.PartOf
+	}
+	w.leased[id] = w.d[id].do(m).Code == message.Done
+	return w.leased[id]
+}
+
+// unlease ends it.
+func (w *world) unlease(id int) bool {
+	all := w.d[id].AllLeases()
+	for _, l := range all {
+		w.d[id].do(msg(message.EXPIRE, func(m *message.Message) { m.Token = l.Token }))
+	}
+	return len(all) > 0
+}
+
 func (w *world) check(t *testing.T, path []int) {
 	for id := 1; id <= 2; id++ {
 		if err := w.d[id].Verify(); err != nil {
 			t.Fatalf("%v: %v", path, err)
+		}
+		for _, l := range w.d[id].AllLeases() {
+			if r, ok := w.d[id].holder(w.d[id].pageAddr(l.First)); !ok || r.state != message.Allocated && r.state != message.Part {
+				t.Fatalf("%v: what is leased in company %d does not live", path, id)
+			}
 		}
 	}
 }
@@ -231,7 +267,7 @@ func TestEveryInterleaving(t *testing.T) {
 			}
 			next := append(path[:len(path):len(path)], n)
 			w.check(t, next)
-			key := fmt.Sprint(w.step, w.giveUp, w.copies, w.flying, w.states())
+			key := fmt.Sprint(w.step, w.giveUp, w.copies, w.flying, w.leased, w.states())
 			if seen[key] {
 				continue
 			}
@@ -252,7 +288,7 @@ func TestEveryInterleaving(t *testing.T) {
 func (w *world) states() string {
 	var s string
 	for _, d := range w.d[1:] {
-		s += fmt.Sprint(d.Extents(0, 9), d.ended.has(spanTxn), ";")
+		s += fmt.Sprint(d.Extents(0, 9), d.ended.has(spanTxn), d.leases.Len(), ";")
 	}
 	return s
 }

@@ -4,6 +4,7 @@ import (
 	"io"
 	"math"
 
+	"dmalloc/lease"
 	"dmalloc/message"
 )
 
@@ -12,7 +13,7 @@ import (
 func Load(in io.Reader, cfg Config) (*Company, error) {
 	c := New(cfg)
 	r := newReader(in)
-	c.loadHead(r)
+	version := c.loadHead(r)
 	high := message.Addr(r.num(math.MaxUint64, "high-water mark"))
 	ties := c.loadTies(r)
 	c.loadRecords(r, ties)
@@ -21,8 +22,11 @@ func Load(in io.Reader, cfg Config) (*Company, error) {
 			r.fail("%v", err)
 		}
 	}
-	c.loadClients(r)
+	c.loadClients(r, version)
 	c.loadEnded(r)
+	if version > beforeLeases {
+		c.loadLeases(r)
+	}
 	c.loadPages(r)
 	if err := r.end(); err != nil {
 		return nil, err
@@ -33,14 +37,14 @@ func Load(in io.Reader, cfg Config) (*Company, error) {
 	return c, nil
 }
 
-func (c *Company) loadHead(r *reader) {
+func (c *Company) loadHead(r *reader) (version uint64) {
 	begin := make([]byte, len(magic))
 	r.bytes(begin)
 	if r.err == nil && string(begin) != magic {
 		r.fail("it begins with %s", message.Quote(string(begin)))
 	}
-	if v := r.num(math.MaxUint64, "version"); r.err == nil && v != snapshotVersion {
-		r.fail("it has version %d, this program reads %d", v, snapshotVersion)
+	if version = r.num(math.MaxUint64, "version"); r.err == nil && version != snapshotVersion && version != beforeLeases {
+		r.fail("it has version %d, this program reads %d and %d", version, beforeLeases, snapshotVersion)
 	}
 	said := Config{ID: message.CompanyID(r.num(math.MaxUint32, "company")), Base: message.Addr(r.num(math.MaxUint64, "base")),
 		Limit: message.Addr(r.num(math.MaxUint64, "limit")), Capacity: r.num(math.MaxUint64, "capacity")}
@@ -53,6 +57,7 @@ func (c *Company) loadHead(r *reader) {
 	c.lead.term = r.num(math.MaxUint64, "term")
 	c.lead.node = message.NodeID(r.num(math.MaxUint32, "node")) - 1
 	c.lead.index = r.num(math.MaxUint64, "index")
+	return version
 }
 
 // cells is how many places in the window a record can start at.
@@ -128,7 +133,7 @@ func (c *Company) loadRecords(r *reader, ties map[uint32]*tie) {
 	}
 }
 
-func (c *Company) loadClients(r *reader) {
+func (c *Company) loadClients(r *reader, version uint64) {
 	for range r.num(MaxClients, "number of clients") {
 		var id message.ClientID
 		r.bytes(id[:])
@@ -144,7 +149,7 @@ func (c *Company) loadClients(r *reader) {
 		w := c.clients.open(id, last)
 		w.low = low
 		for next := uint64(0); n > 0; n-- {
-			seq, answer := loadAnswer(r)
+			seq, answer := loadAnswer(r, version)
 			if r.err == nil && (seq < next || low+seq < low) {
 				r.fail("answers of client %s are out of order", id)
 			}
@@ -160,7 +165,7 @@ func (c *Company) loadClients(r *reader) {
 	}
 }
 
-func loadAnswer(r *reader) (seq uint64, a Result) {
+func loadAnswer(r *reader, version uint64) (seq uint64, a Result) {
 	seq = r.num(MaxWindow-1, "number of an answer")
 	a.Code = message.Code(r.num(uint64(len(message.Codes())-1), "code of an answer"))
 	a.Address = message.Addr(r.num(math.MaxUint64, "address of an answer"))
@@ -171,7 +176,36 @@ func loadAnswer(r *reader) (seq uint64, a Result) {
 	r.bytes(a.Txn.Client[:])
 	a.Txn.Seq = r.num(math.MaxUint64, "number of a transaction")
 	a.Blocks = loadBlocks(r)
+	if version > beforeLeases {
+		a.Token = r.num(math.MaxUint64, "token of an answer")
+		a.Length = r.num(math.MaxUint64, "length of an answer")
+	}
 	return seq, a
+}
+
+func (c *Company) loadLeases(r *reader) {
+	last := r.num(math.MaxUint64, "last token")
+	n := r.num(lease.MaxLeases, "number of leases")
+	var all []lease.Lease
+	for ; n > 0 && r.err == nil; n-- {
+		l := lease.Lease{First: r.num(lease.MaxPage, "page of a lease"), Pages: r.num(lease.MaxPage, "pages of a lease")}
+		mode := r.num(exclusiveBit|writeBackBit, "mode of a lease")
+		l.Exclusive, l.WriteBack = mode&exclusiveBit != 0, mode&writeBackBit != 0
+		l.Node, l.Session = message.NodeID(r.num(message.MaxNodes, "holder of a lease")), r.num(math.MaxUint64, "session of a lease")
+		l.Token, l.Length = r.num(math.MaxUint64, "token of a lease"), r.num(message.MaxLease, "length of a lease")
+		if k := len(all); k > 0 && (l.First < all[k-1].First || l.First == all[k-1].First && l.Token <= all[k-1].Token) {
+			r.fail("leases are out of order")
+		}
+		all = append(all, l)
+	}
+	if r.err != nil {
+		return
+	}
+	var err error
+	if c.leases, err = lease.Restore(last, all); err != nil {
+		r.fail("%v", err)
+		c.leases = lease.New()
+	}
 }
 
 func (c *Company) loadEnded(r *reader) {

@@ -46,6 +46,11 @@ func (c *Company) free(e *entry, m *message.Message) Result {
 	if m.Address != start {
 		return *wrong("%s is inside the allocation of %d bytes that starts at %s; free that address", m.Address, r.size, start)
 	}
+	if r.state == message.Allocated {
+		if refused := c.fence(m, c.off(start), block.Footprint(c.backed(r))); refused != nil {
+			return *refused
+		}
+	}
 	if !r.home {
 		c.remove(r)
 		c.did(e, m, start, r.size)
@@ -110,6 +115,9 @@ func (c *Company) write(e *entry, m *message.Message) Result {
 	if refused != nil {
 		return *refused
 	}
+	if refused := c.fence(m, off, m.Size); refused != nil {
+		return *refused
+	}
 	if err := c.pages.WriteAt(off, m.Data); err != nil {
 		return refuse(message.Internal, "%v", err) // locate let it pass
 	}
@@ -130,6 +138,9 @@ func (c *Company) add(e *entry, m *message.Message) Result {
 func (c *Company) exchange(e *entry, m *message.Message, f func(uint64) (uint64, bool)) Result {
 	off, refused := c.locate(m, 8)
 	if refused != nil {
+		return *refused
+	}
+	if refused := c.fence(m, off, 8); refused != nil {
 		return *refused
 	}
 	var word [8]byte

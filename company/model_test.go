@@ -21,6 +21,7 @@ type model struct {
 	capacity uint64
 	low      map[byte]uint64
 	answers  map[byte]map[uint64]Result
+	held     held
 }
 
 // find is the allocation in which a lies.
@@ -93,6 +94,9 @@ func (m *model) expect(t *rapid.T, q *message.Message, got *Result) message.Code
 		case start != q.Address:
 			return message.InvalidArgument
 		}
+		if code := m.freeing(q, start, p); code != message.Done {
+			return code
+		}
 		m.charged -= block.Footprint(uint64(len(p)))
 		delete(m.live, start)
 	case message.WRITE:
@@ -102,6 +106,9 @@ func (m *model) expect(t *rapid.T, q *message.Message, got *Result) message.Code
 		if code := m.access(q.Address, q.Size); code != message.Done {
 			return code
 		}
+		if code := m.held.change(q.Token, q.Address, q.Size); code != message.Done {
+			return code
+		}
 		start, p, _ := m.find(q.Address)
 		copy(p[q.Address-start:], q.Data)
 	case message.CAS, message.ADD:
@@ -109,6 +116,9 @@ func (m *model) expect(t *rapid.T, q *message.Message, got *Result) message.Code
 			return message.InvalidArgument
 		}
 		if code := m.access(q.Address, 8); code != message.Done {
+			return code
+		}
+		if code := m.held.change(q.Token, q.Address, 8); code != message.Done {
 			return code
 		}
 		start, p, _ := m.find(q.Address)
@@ -124,6 +134,8 @@ func (m *model) expect(t *rapid.T, q *message.Message, got *Result) message.Code
 		} else if swapped {
 			binary.LittleEndian.PutUint64(word, q.Value)
 		}
+	default:
+		return m.expectLease(t, q, got)
 	}
 	return message.Done
 }
@@ -155,8 +167,10 @@ func (m *model) once(t *rapid.T, q *message.Message, got *Result) {
 		}
 		return
 	}
-	same(m.expect(t, q, got))
-	m.answers[id][q.Seq] = *got
+	code := m.expect(t, q, got)
+	if same(code); code != message.Leased && code != message.Fenced {
+		m.answers[id][q.Seq] = *got
+	}
 }
 
 func (m *model) sorted() []message.Addr {
@@ -173,7 +187,8 @@ func (m *model) draw(t *rapid.T, sent []*message.Message, next map[byte]uint64) 
 	if len(sent) > 0 && rapid.IntRange(0, 4).Draw(t, "repeat") == 0 {
 		return rapid.SampledFrom(sent).Draw(t, "sent")
 	}
-	q := message.New(rapid.SampledFrom([]message.Op{message.MALLOC, message.MALLOC, message.FREE, message.WRITE, message.CAS, message.ADD}).Draw(t, "op"))
+	q := message.New(rapid.SampledFrom([]message.Op{message.MALLOC, message.MALLOC, message.FREE, message.WRITE, message.CAS, message.ADD,
+		message.LEASE, message.LEASE, message.LEASE, message.RELEASE, message.EXPIRE, message.TERM}).Draw(t, "op"))
 	if id := byte(rapid.IntRange(0, 2).Draw(t, "client")); id != 0 {
 		q.Client[0], q.Seq = id, next[id]
 		q.Low = next[id] - min(next[id], rapid.Uint64Range(0, 4).Draw(t, "waiting"))
@@ -191,6 +206,12 @@ func (m *model) draw(t *rapid.T, sent []*message.Message, next map[byte]uint64) 
 		}
 	}
 	switch q.Op {
+	case message.LEASE, message.RELEASE, message.EXPIRE, message.TERM:
+		m.drawLease(t, q)
+		return q
+	}
+	q.Token = m.drawToken(t)
+	switch q.Op {
 	case message.WRITE:
 		q.Data = rapid.SliceOfN(rapid.Byte(), 0, 30).Draw(t, "data")
 		q.Size = uint64(len(q.Data))
@@ -207,7 +228,7 @@ func (m *model) draw(t *rapid.T, sent []*message.Message, next map[byte]uint64) 
 func (m *model) compareReads(t *rapid.T, c *Company) {
 	var resident int
 	for a, p := range m.live {
-		if got := c.Read(read(a, uint64(len(p)))); !bytes.Equal(got.Data, p) {
+		if got := c.Read(read(a, uint64(len(p)))); got.Status != message.Leased && !bytes.Equal(got.Data, p) {
 			t.Fatalf("the %d bytes at %s are not what was written: %s", len(p), a, got.Status)
 		}
 		if got := c.Read(msg(message.DUMP, func(m *message.Message) { m.Address = a + message.Addr(len(p)-1) })); got.Address != a || got.Size != uint64(len(p)) {
@@ -255,6 +276,7 @@ func TestAgainstModel(t *testing.T) {
 					sent = sent[len(sent)-12:]
 				}
 				elapsed := rapid.Uint64Range(0, 5).Draw(t, "elapsed")
+				m.held.index = d.next + 1
 				a := d.apply(elapsed, all...)
 				for i, q := range all {
 					m.once(t, q, &a.Results[i])
@@ -284,6 +306,7 @@ func TestAgainstModel(t *testing.T) {
 					t.Fatalf("loaded:\n%s\nnot loaded:\n%s", twin, d)
 				}
 				m.compareReads(t, d.Company)
+				m.compareLeases(t, d.Company)
 			},
 		})
 	})

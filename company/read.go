@@ -21,13 +21,18 @@ func (c *Company) Read(m *message.Message) *message.Message {
 		return c.dump(m)
 	case message.TABLE:
 		return c.table(m)
+	case message.LEASES:
+		return c.leaseList(m)
 	}
-	r := refuse(message.Unsupported, "a company does not read %s; it reads READ, DUMP and TABLE", m.Op)
+	r := refuse(message.Unsupported, "a company does not read %s; it reads READ, DUMP, TABLE and LEASES", m.Op)
 	return r.Answer(m)
 }
 
 func (c *Company) read(m *message.Message) *message.Message {
 	off, refused := c.locate(m, m.Size)
+	if refused == nil {
+		refused = c.legible(m, off)
+	}
 	if refused != nil {
 		refused.Index = c.index
 		return refused.Answer(m)

@@ -7,13 +7,15 @@ import (
 
 	"github.com/google/btree"
 
+	"dmalloc/lease"
 	"dmalloc/message"
 	"dmalloc/page"
 )
 
 const (
 	magic           = "dmalloc company\n"
-	snapshotVersion = 1
+	snapshotVersion = 2
+	beforeLeases    = 1 // the version that has none, and is still read
 )
 
 // Snapshot is a company at one moment.
@@ -27,6 +29,7 @@ type Snapshot struct {
 	ties    *btree.BTreeG[*tie]
 	clients []client
 	ended   *btree.BTreeG[end] // by age
+	leases  *lease.Table
 	pages   *page.Snapshot
 }
 
@@ -41,7 +44,7 @@ func (c *Company) Snapshot() *Snapshot {
 
 func (c *Company) moment() *Snapshot {
 	return &Snapshot{cfg: c.cfg, index: c.index, clock: c.clock, lead: c.lead, high: c.space.High(),
-		records: c.records.Clone(), ties: c.ties.Clone(), clients: c.clients.snapshot(), ended: c.ended.byAge.Clone(), pages: c.pages.Snapshot()}
+		records: c.records.Clone(), ties: c.ties.Clone(), clients: c.clients.snapshot(), ended: c.ended.byAge.Clone(), leases: c.leases.Clone(), pages: c.pages.Snapshot()}
 }
 
 // WriteTo writes the snapshot as Load reads it; equal states give equal bytes. It may run beside the
@@ -49,6 +52,7 @@ func (c *Company) moment() *Snapshot {
 //
 //	magic, version; id, base, limit, capacity; index, clock; term, node+1, index of the lead; high-water mark
 //	ties by address, records by address, clients by last use, ended transactions by age: a count, then each
+//	the last token; leases by address and token: a count, then each
 //	pages by offset: distance from the one before, at least 1, length without trailing zeros, bytes; then 0
 func (s *Snapshot) WriteTo(out io.Writer) (int64, error) {
 	w := newWriter(out)
@@ -71,6 +75,26 @@ func (s *Snapshot) writeState(w *writer) {
 		w.num(x.clock)
 		return w.err == nil
 	})
+	s.writeLeases(w)
+}
+
+const (
+	exclusiveBit = 1 << iota // in a lease's number of its mode
+	writeBackBit
+)
+
+func (s *Snapshot) writeLeases(w *writer) {
+	w.num(s.leases.Last(), uint64(s.leases.Len()))
+	for l := range s.leases.All() {
+		mode := uint64(0)
+		if l.Exclusive {
+			mode |= exclusiveBit
+		}
+		if l.WriteBack {
+			mode |= writeBackBit
+		}
+		w.num(l.First, l.Pages, mode, uint64(l.Node), l.Session, l.Token, l.Length)
+	}
 }
 
 func (s *Snapshot) writeTies(w *writer) {
@@ -122,6 +146,7 @@ func (s *Snapshot) writeClients(w *writer) {
 			w.bytes(r.Txn.Client[:])
 			w.num(r.Txn.Seq, uint64(len(r.Blocks)))
 			writeBlocks(w, r.Blocks)
+			w.num(r.Token, r.Length)
 		}
 		if w.err != nil {
 			return

@@ -97,6 +97,23 @@ func play(t *testing.T, companies map[string]*driver, line string, out *strings.
 			m.Value = n
 		case "term":
 			m.Term, m.Final = n, 4
+		case "node":
+			m.Final = message.NodeID(n)
+		case "session":
+			m.Value = n
+		case "token":
+			m.Token = n
+		case "length":
+			m.Length = n
+		case "mode":
+			if strings.HasPrefix(value, "w") {
+				m.Flags |= message.Exclusive
+			}
+			if value == "wb" || value == "b" {
+				m.Flags |= message.WriteBack
+			}
+		case "decided":
+			m.Term = n
 		case "part":
 			m.Flags |= message.PartOf
 			fallthrough
@@ -134,13 +151,19 @@ func play(t *testing.T, companies map[string]*driver, line string, out *strings.
 		} else {
 			out.WriteString("may go on\n")
 		}
-	case m.Op == message.READ || m.Op == message.DUMP || m.Op == message.TABLE:
+	case m.Op == message.READ || m.Op == message.DUMP || m.Op == message.TABLE || m.Op == message.LEASES:
 		tellAnswer(out, d.Read(m))
 	default:
 		a := d.apply(elapsed, m)
 		tellAnswer(out, a.Results[0].Answer(m))
 		for _, changed := range a.Changed {
 			fmt.Fprintf(out, "changed %s\n", changed)
+		}
+		for _, l := range a.Leases {
+			fmt.Fprintf(out, "lease %+v\n", l)
+		}
+		if a.Term != 0 {
+			fmt.Fprintf(out, "term %d of node %s\n", a.Term, a.Leader)
 		}
 		for _, l := range a.Log {
 			fmt.Fprintf(out, "log %d: S%s %s %s %d\n", l.Index, l.Actor, l.Operation, l.Address, l.Size)
@@ -173,6 +196,12 @@ func tellAnswer(out *strings.Builder, a *message.Message) {
 	}
 	if a.Value != 0 {
 		fmt.Fprintf(out, " value %d", a.Value)
+	}
+	if a.Token != 0 {
+		fmt.Fprintf(out, " token %d", a.Token)
+	}
+	if a.Length != 0 {
+		fmt.Fprintf(out, " length %d", a.Length)
 	}
 	if !a.Txn.IsZero() {
 		fmt.Fprintf(out, " txn %s", a.Txn)

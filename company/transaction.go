@@ -1,6 +1,9 @@
 package company
 
-import "dmalloc/message"
+import (
+	"dmalloc/block"
+	"dmalloc/message"
+)
 
 // What follows is section 5 of package message: allocations over several companies. Each operation may
 // come again, late, or for a transaction that is over, and then finds out by the tie and by C5.
@@ -117,6 +120,9 @@ func (c *Company) over(e *entry, m *message.Message) {
 // giveBack frees what a transaction has here, and ends it.
 func (c *Company) giveBack(e *entry, m *message.Message, r record) Result {
 	a := c.addr(r.at)
+	if refused := c.fence(m, c.off(a), block.Footprint(c.backed(r))); refused != nil {
+		return *refused
+	}
 	c.remove(r)
 	c.ended.add(m.Txn, c.clock)
 	c.did(e, m, a, r.size)

@@ -22,7 +22,7 @@ func (c *Company) Verify() error {
 	if err := c.pages.Check(); err != nil {
 		return err
 	}
-	for _, check := range []func() error{c.verifyRecords, c.verifyTies, c.verifyZeros, c.verifyClients} {
+	for _, check := range []func() error{c.verifyRecords, c.verifyTies, c.verifyZeros, c.verifyClients, c.verifyLeases} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -167,6 +167,16 @@ func (c *Company) verifyClients() error {
 	return nil
 }
 
+// verifyLeases checks the table, and that it stays inside the window.
+func (c *Company) verifyLeases() error {
+	for l := range c.leases.All() {
+		if l.End() > uint64(c.cfg.Limit-c.cfg.Base)/message.PageSize {
+			return defect("L1: the lease with token %d ends behind the window", l.Token)
+		}
+	}
+	return c.leases.Check()
+}
+
 // String tells the whole state, of the bytes only a checksum. Equal states give equal strings.
 func (c *Company) String() string {
 	var b strings.Builder
@@ -197,6 +207,13 @@ func (c *Company) String() string {
 		fmt.Fprintf(&b, "ended %s at %d\n", x.txn, x.clock)
 		return true
 	})
+	if c.leases.Last() > 0 {
+		fmt.Fprintf(&b, "leases %d, last token %d\n", c.leases.Len(), c.leases.Last())
+	}
+	for l := range c.leases.All() {
+		x := c.shown(l)
+		fmt.Fprintf(&b, "  %s %d %s token %d of node %s in session %d for %d ms, write-back %v\n", x.Address, x.Size, x.Mode, x.Token, x.Holder, x.Session, x.LengthMS, x.WriteBack)
+	}
 	var sum uint32
 	for off, p := range c.pages.All() {
 		sum = crc32.Update(sum, castagnoli, fmt.Appendf(nil, "%d", off))

@@ -121,11 +121,15 @@
 //
 // # 10. Leases
 //
-// LEASE asks for the pages of size bytes at address for node final, in its session value, for length
-// milliseconds; flags say Exclusive and WriteBack. Its answer's token names the lease, and address and size are
-// its whole pages. A WRITE, CAS, ADD or FREE with a token is done only while that lease is exclusive, covers all
-// its pages and stands; otherwise Fenced. One without a token that meets a lease is answered Leased, with the
-// leases in data (JSON), and nothing is done: the leader sends REVOKE to their holders, and asks again. RELEASE
-// and EXPIRE end the lease with token; LEASE and EXPIRE carry the term of the leader that decided, and an older
-// one is refused. docs/design/leases.md has the rules of time.
+// LEASE asks for the pages of size bytes at address (0 means the rest of its block) for node final, in its
+// session value, for length milliseconds; flags say Exclusive and WriteBack. Its answer's token names the
+// lease, and address and size are its whole pages. A WRITE, CAS, ADD or FREE with a token is done only while
+// that lease is exclusive, covers all its pages and stands; otherwise Fenced. One without a token that meets a
+// lease is answered Leased, with the leases in data (JSON), and nothing is done: the leader sends REVOKE to
+// their holders, and asks again. RELEASE and EXPIRE end the lease with token, a RELEASE without one all leases
+// of node final in its sessions up to value; what has ended already is not an error. LEASE and EXPIRE carry the
+// term of the leader that decided, and an older one is refused. A READ with the token of a write-back lease is
+// its holder's. Address and size of an answer Leased are those of the pages that are asked for. LEASES lists by
+// address and token; where more follow, value and token of its answer are the address and token to go on from.
+// docs/design/leases.md has the rules of time.
 package message

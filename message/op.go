@@ -19,7 +19,7 @@ const (
 	TABLE  // list allocations from Address on, at most Value of them
 
 	LEASE   // grant node Final, in its session Value, the pages of Size bytes at Address: section 10
-	RELEASE // the lease with Token is given back
+	RELEASE // the lease with Token is given back; without one all of node Final in its sessions up to Value
 	REVOKE  // holder: give the lease with Token back
 	SNAP    // a consistent snapshot: reserved
 

@@ -15,6 +15,13 @@ func (o observer) Applied(id message.CompanyID, a company.Applied) {
 		o.n.readDirectory()
 	}
 	o.n.table.Changed(id, a.Changed, a.Log)
+	if len(a.Leases) > 0 {
+		tokens := make([]uint64, len(a.Leases))
+		for i, l := range a.Leases {
+			tokens[i] = l.Lease.Token
+		}
+		o.n.table.Leased(id, tokens)
+	}
 }
 
 func (o observer) Restored(id message.CompanyID) {
@@ -104,6 +111,16 @@ func (s source) Summary() pagetable.Summary {
 	if st.Leader != nil {
 		out.Leader = *st.Leader
 	}
+	return out
+}
+
+func (s source) Lease(token uint64) (l message.Lease, ok bool) {
+	s.view(func(c *company.Company) { l, ok = c.Lease(token) })
+	return l, ok
+}
+
+func (s source) Leases(from message.Addr, token uint64, n int) (out []message.Lease) {
+	s.view(func(c *company.Company) { out = c.Leases(from, token, n) })
 	return out
 }
 

@@ -217,7 +217,7 @@ func encode(b *message.Batch, batch []request) ([]byte, error) {
 	for _, q := range batch {
 		m := *q.m
 		m.Source, m.Target, m.Epoch, m.Path = message.NoNode, message.NoNode, 0, nil
-		m.Flags &= message.PartOf
+		m.Flags &= message.PartOf | message.Exclusive | message.WriteBack
 		var err error
 		if scratch, err = m.Append(scratch[:0]); err != nil {
 			return nil, err

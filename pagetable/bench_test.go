@@ -29,6 +29,10 @@ func (n plainSource) Extents(from message.Addr, most int) (out []Extent) {
 
 func (n plainSource) Summary() Summary { return Summary{} }
 
+func (n plainSource) Lease(uint64) (message.Lease, bool) { return message.Lease{}, false }
+
+func (n plainSource) Leases(message.Addr, uint64, int) []message.Lease { return nil }
+
 func BenchmarkChanged(b *testing.B) {
 	table := opened(b)
 	table.Attach(1, plainSource(0))

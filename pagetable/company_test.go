@@ -1,6 +1,8 @@
 package pagetable
 
 import (
+	"fmt"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -28,6 +30,12 @@ func (r real) Extents(from message.Addr, n int) (out []Extent) {
 	return out
 }
 
+func (r real) Lease(token uint64) (message.Lease, bool) { return r.c.Lease(token) }
+
+func (r real) Leases(from message.Addr, token uint64, n int) []message.Lease {
+	return r.c.Leases(from, token, n)
+}
+
 func (r real) Summary() Summary {
 	s := r.c.Status()
 	return Summary{Used: s.Used, Capacity: s.Capacity, Leader: message.NoNode}
@@ -35,14 +43,23 @@ func (r real) Summary() Summary {
 
 func drawRequest(t *rapid.T, c *company.Company) *message.Message {
 	m := message.New(rapid.SampledFrom([]message.Op{message.MALLOC, message.MALLOC, message.FREE, message.FREE, message.WRITE, message.RESERVE,
-		message.COMMIT, message.CONFIRM, message.ABORT, message.OUTCOME, message.DROP, message.FINISH, message.TERM}).Draw(t, "op"))
+		message.COMMIT, message.CONFIRM, message.ABORT, message.OUTCOME, message.DROP, message.FINISH, message.TERM,
+		message.LEASE, message.LEASE, message.RELEASE, message.EXPIRE}).Draw(t, "op"))
 	m.Company, m.Term, m.Value = 1, uint64(rapid.IntRange(1, 5).Draw(t, "term")), 1
 	m.Size = rapid.SampledFrom([]uint64{1, 16, 100, 4096, 8192, 1 << 20}).Draw(t, "size")
 	m.Txn = message.Txn{Client: message.ClientID{1}, Seq: uint64(rapid.IntRange(1, 4).Draw(t, "txn"))}
 	if x := c.Extents(0, 1<<20); len(x) > 0 {
 		m.Address = x[rapid.IntRange(0, len(x)-1).Draw(t, "which")].Address
 	}
+	if all := c.Leases(0, 0, 100); len(all) > 0 {
+		m.Token = rapid.SampledFrom(all).Draw(t, "lease").Token
+	}
 	switch m.Op {
+	case message.LEASE:
+		m.Final, m.Size, m.Term, m.Token = message.NodeID(rapid.IntRange(0, 2).Draw(t, "holder")), 0, 9, 0
+		m.Flags = rapid.SampledFrom([]message.Flags{0, message.Exclusive}).Draw(t, "mode")
+	case message.EXPIRE:
+		m.Term = 9
 	case message.WRITE:
 		m.Data, m.Size = []byte("x"), 1
 	case message.COMMIT:
@@ -71,6 +88,11 @@ func TestViewFollowsCompany(t *testing.T) {
 			}
 			a := c.Apply(index, b)
 			table.Changed(1, a.Changed, a.Log)
+			var tokens []uint64
+			for _, l := range a.Leases {
+				tokens = append(tokens, l.Lease.Token)
+			}
+			table.Leased(1, tokens)
 			if !rapid.Bool().Draw(t, "compare") {
 				continue
 			}
@@ -79,6 +101,13 @@ func TestViewFollowsCompany(t *testing.T) {
 				later.put(e)
 			}
 			m.compare(t, table)
+			var leases []string
+			for _, l := range c.Leases(0, 0, 1000) {
+				leases = append(leases, fmt.Sprint(l.Address.String(), " ", l.Size, " ", l.Mode, " ", l.Token, " ", l.Holder, " ", l.Session, " ", l.LengthMS))
+			}
+			if got := ask(t, table, `SELECT address || ' ' || size || ' ' || mode || ' ' || token || ' ' || holder || ' ' || session || ' ' || length_ms FROM leases ORDER BY addr, token`); !slices.Equal(got, leases) {
+				t.Fatalf("the leases are %v; want %v", got, leases)
+			}
 			rows := ask(t, table, `SELECT used FROM companies`)
 			if want := c.Status().Used; rows[0] != decimal(want) {
 				t.Fatalf("used is %s; want %d", rows[0], want)

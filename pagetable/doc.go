@@ -2,7 +2,7 @@
 // can ask questions in SQL. It is a view: the truth is in the owners' companies, and the view can be
 // thrown away and rebuilt from them at any time.
 //
-//	apply goroutine ── Changed(addresses, log lines) ──▶ notes: dirty set, ring of lines   (memory only)
+//	apply goroutine ── Changed(addresses, log lines) ──▶ notes: dirty sets, ring of lines   (memory only)
 //	                                                          │
 //	            Query, or Run after a quiet moment ───▶ flush │ reads the records from Source,
 //	                                                          ▼ writes them in one transaction
@@ -20,6 +20,8 @@
 //	P5  A query changes nothing, and opens nothing: its own connection refuses whatever does not read.
 //	    (What it sorts beyond SQLite's memory goes to a temporary file that has no name.)
 //	P6  A flush that fails loses no note.
+//
+// Leases are noted by their tokens as extents are by their addresses.
 //
 // The tables are those of schema.go; `SELECT name, sql FROM sqlite_master` shows them to a user. Addresses
 // are there twice: addr is the number, address its text of fixed width, such as '0x500000001000'.

@@ -19,6 +19,7 @@ type work struct {
 	owned   bool
 	rebuild bool
 	dirty   map[message.Addr]struct{}
+	tokens  map[uint64]struct{}
 	lines   []line
 	flushed uint64 // seq of the newest of lines, or as before
 	oldest  uint64 // seq of the oldest line kept
@@ -57,9 +58,9 @@ func (t *Table) take() ([]work, *message.Directory) {
 	defer t.mu.Unlock()
 	all := make([]work, 0, len(t.companies))
 	for id, c := range t.companies {
-		w := work{id: id, source: c.source, here: c.here, owned: c.owned, rebuild: c.rebuild, dirty: c.dirty,
+		w := work{id: id, source: c.source, here: c.here, owned: c.owned, rebuild: c.rebuild, dirty: c.dirty, tokens: c.tokens,
 			lines: c.log.after(c.log.flushed, t.maxLog), flushed: c.log.last.seq, oldest: c.log.oldest(), dropped: c.log.dropped}
-		c.rebuild, c.dirty = false, nil
+		c.rebuild, c.dirty, c.tokens = false, nil, nil
 		all = append(all, w)
 	}
 	slices.SortFunc(all, func(a, b work) int { return cmp.Compare(a.id, b.id) })
@@ -73,10 +74,13 @@ func (t *Table) giveBack(all []work) {
 	for _, w := range all {
 		c := t.companies[w.id]
 		if w.rebuild {
-			c.rebuild, c.dirty = true, nil
+			c.again()
 		}
 		for a := range w.dirty {
 			c.put(a, t.maxDirty)
+		}
+		for token := range w.tokens {
+			c.lease(token, t.maxDirty)
 		}
 	}
 }
@@ -115,8 +119,10 @@ func (t *Table) write(ctx context.Context, all []work, d *message.Directory) (ma
 		w := &all[i]
 		if w.source != nil && w.rebuild {
 			b.rebuild(ctx, w)
+			b.allLeases(ctx, w)
 		} else if w.source != nil {
 			b.update(ctx, w)
+			b.changedLeases(ctx, w)
 		}
 		b.log(w)
 		if s, owned := next[w.id]; owned {

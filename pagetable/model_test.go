@@ -18,6 +18,7 @@ type fake struct {
 	mu      sync.Mutex
 	extents map[message.Addr]Extent
 	summary Summary
+	leases  []message.Lease
 }
 
 func newFake() *fake {
@@ -46,6 +47,27 @@ func (f *fake) Summary() Summary {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.summary
+}
+
+func (f *fake) Lease(token uint64) (message.Lease, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	i := slices.IndexFunc(f.leases, func(l message.Lease) bool { return l.Token == token })
+	if i < 0 {
+		return message.Lease{}, false
+	}
+	return f.leases[i], true
+}
+
+func (f *fake) Leases(from message.Addr, token uint64, n int) (out []message.Lease) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, l := range f.leases {
+		if (l.Address > from || l.Address == from && l.Token >= token) && len(out) < n {
+			out = append(out, l)
+		}
+	}
+	return out
 }
 
 func (f *fake) put(e Extent) {

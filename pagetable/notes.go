@@ -18,6 +18,7 @@ type notes struct {
 	owned   bool   // owned now or once: has a row
 	rebuild bool   // everything may have changed
 	dirty   map[message.Addr]struct{}
+	tokens  map[uint64]struct{} // of leases
 	log     ring
 }
 
@@ -39,7 +40,23 @@ func (c *notes) put(a message.Addr, most int) {
 		c.dirty = map[message.Addr]struct{}{}
 	}
 	if c.dirty[a] = struct{}{}; len(c.dirty) > most {
-		c.rebuild, c.dirty = true, nil
+		c.again()
+	}
+}
+
+// again has the whole company looked at.
+func (c *notes) again() { c.rebuild, c.dirty, c.tokens = true, nil, nil }
+
+// lease notes the token of a lease that came or went; most bounds the set.
+func (c *notes) lease(token uint64, most int) {
+	if c.rebuild {
+		return
+	}
+	if c.tokens == nil {
+		c.tokens = map[uint64]struct{}{}
+	}
+	if c.tokens[token] = struct{}{}; len(c.tokens) > most {
+		c.again()
 	}
 }
 

@@ -73,9 +73,9 @@ func TestQueryAllows(t *testing.T) {
 		"SELECT 9e999 AS a, -9e999 AS b":                    `{"columns":["a","b"],"rows":[["+Inf","-Inf"]]}`,
 		"SELECT 9223372036854775807 AS a, 87960930226176 b": `{"columns":["a","b"],"rows":[["9223372036854775807",87960930226176]]}`,
 		"SELECT CAST(x'ff' AS TEXT) AS a":                   "{\"columns\":[\"a\"],\"rows\":[[\"\ufffd\"]]}",
-		"SELECT * FROM leases":                              `{"columns":["address","size","mode","token","holder","until_ms"],"rows":[]}`,
+		"SELECT * FROM leases":                              `{"columns":["company","addr","size","mode","token","holder","session","length_ms","write_back","address"],"rows":[]}`,
 		"WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 3) SELECT sum(i) AS s FROM n": `{"columns":["s"],"rows":[[6]]}`,
-		"SELECT name FROM pragma_table_info('leases') WHERE cid = 0":                                              `{"columns":["name"],"rows":[["address"]]}`,
+		"SELECT name FROM pragma_table_info('leases') WHERE cid = 0":                                              `{"columns":["name"],"rows":[["company"]]}`,
 		"SELECT 1 AS [a;b], 2 AS `c;d`": `{"columns":["a;b","c;d"],"rows":[[1,2]]}`,
 	} {
 		rows, err := table.Query(context.Background(), query, 0)

@@ -66,13 +66,18 @@ CREATE TABLE log (
 );
 CREATE INDEX log_company ON log (company, seq);
 CREATE TABLE leases (
-	address  TEXT NOT NULL,
-	size     INTEGER NOT NULL,
-	mode     TEXT NOT NULL,
-	token    INTEGER NOT NULL,
-	holder   INTEGER NOT NULL,
-	until_ms INTEGER NOT NULL
-);
+	company    INTEGER NOT NULL,
+	addr       INTEGER NOT NULL,
+	size       INTEGER NOT NULL,  -- bytes, whole pages
+	mode       TEXT NOT NULL,     -- r shared, w exclusive
+	token      INTEGER NOT NULL,
+	holder     INTEGER NOT NULL,
+	session    INTEGER NOT NULL,  -- a process of the holder
+	length_ms  INTEGER NOT NULL,  -- what is left of it only the leader knows
+	write_back INTEGER NOT NULL,
+	address    TEXT AS (printf('0x%012x', addr)),
+	PRIMARY KEY (company, token)
+) WITHOUT ROWID;
 CREATE VIEW blocks AS
 	SELECT printf('0x%012x', alloc) AS allocation, n, printf('0x%012x', addr) AS address, addr, size, company,
 		printf('0x%012x', behind) AS behind
@@ -101,5 +106,8 @@ const (
 	sqlClearNodes   = `DELETE FROM nodes`
 	sqlPutNode      = `INSERT OR REPLACE INTO nodes (id, host, address, http, boot, incarnation) VALUES (?, ?, ?, ?, ?, ?)`
 	sqlClearOwners  = `DELETE FROM owners`
+	sqlClearLeases  = `DELETE FROM leases WHERE company = ?`
+	sqlDropLease    = `DELETE FROM leases WHERE company = ? AND token = ?`
+	sqlPutLease     = `INSERT OR REPLACE INTO leases (company, addr, size, mode, token, holder, session, length_ms, write_back) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	sqlPutOwner     = `INSERT OR REPLACE INTO owners (company, node, replica, joining) VALUES (?, ?, ?, ?)`
 )

@@ -34,6 +34,8 @@ type Source interface {
 	Extent(a message.Addr) (Extent, bool)      // the record that starts at a
 	Extents(from message.Addr, n int) []Extent // at most n records that start at from or later, by address
 	Summary() Summary
+	Lease(token uint64) (message.Lease, bool)                      // if it stands
+	Leases(from message.Addr, token uint64, n int) []message.Lease // at most n by address and token, from that place on
 }
 
 // quiet is how long nothing must have changed before Run flushes.
@@ -155,7 +157,8 @@ func (t *Table) Attach(company message.CompanyID, s Source) {
 	}
 	t.note(func() {
 		if c := t.of(company); c != nil {
-			c.source, c.here, c.owned, c.rebuild, c.dirty = s, true, true, true, nil
+			c.source, c.here, c.owned = s, true, true
+			c.again()
 		}
 	})
 }
@@ -185,6 +188,20 @@ func (t *Table) Changed(company message.CompanyID, addrs []message.Addr, log []m
 			t.seq++
 			l.Company = company
 			c.log.add(l, t.seq, t.maxLog)
+		}
+	})
+}
+
+// Leased notes the tokens of leases that came or went. It does not keep the slice.
+func (t *Table) Leased(company message.CompanyID, tokens []uint64) {
+	if len(tokens) == 0 {
+		return
+	}
+	t.note(func() {
+		if c := t.of(company); c != nil && c.here {
+			for _, token := range tokens {
+				c.lease(token, t.maxDirty)
+			}
 		}
 	})
 }

@@ -123,11 +123,12 @@ read addr=0x500000002000 size=8
 lease
 ----
 ok value 3 index 28
+term 3 of node 4
 log 28: S1 lead 0x0 0
 ok value 3 index 29
 ok 0x500000002000 size 8 index 29
 data "\v\x00\x00\x00\x00\x00\x00\x00"
-unsupported: company 1 cannot do LEASE through its log; it allocates, frees and writes index 30
+invalid_argument: a lease at 0x0 for node client in session 0: only a node can hold one, in the session that it is in index 30
 
 precheck write addr=0x500000900000 data=a
 precheck free addr=0x501000001000
