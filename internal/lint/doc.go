@@ -7,7 +7,7 @@
 //	         pure: no I/O, no goroutine, no clock, no dice      message ◀─ block … ◀─ company …
 //
 //	L1  arrows   A room imports only rooms that lie further in, on an earlier line of the list in rules_test.go.
-//	L2  pure     The pure rooms start no goroutine and import nothing that could wait, roll dice or touch the world.
+//	L2  pure     The pure rooms start no goroutine and import nothing that could wait, roll dice or touch the world. Only cache has a lock.
 //	L3  heavy    Each heavy dependency has one room.
 //	L4  comment  Every package has its comment in doc.go; a command has it in main.go.
 //	L5  name     No package is called util.
