@@ -39,8 +39,17 @@ type Config struct {
 	// Hedge is how long a register's replicas may be silent at least before those that were spared are asked
 	// too; 0 means 30 ms.
 	Hedge time.Duration
+	// Local is what this process can read itself; nil if there is nothing.
+	Local Local
 	// Window bounds the pieces of one large transfer that are under way; 0 means 8.
 	Window int
+}
+
+// Local reads what a process keeps under leases, without a message. Read fills p with the bytes at an address of a
+// company, which are of a part of transaction txn or, where that is zero, of what begins there. False means that
+// somebody else is to be asked, and says nothing of p. It is called by many goroutines at once and must not wait.
+type Local interface {
+	Read(a message.Addr, txn message.Txn, p []byte) bool
 }
 
 // WithDefaults fills in what is zero.

@@ -70,6 +70,8 @@ type Node struct {
 	members   *member.Members
 	jobs      *job.Runner
 	modules   modules
+	holder    *holder
+	lessor    *lessor
 	near      *client.Heap // prefers this node's own replicas, for jobs
 
 	directory atomic.Pointer[message.Directory]
@@ -124,7 +126,8 @@ func Start(cfg Config) (_ *Node, err error) {
 	if err := n.openMembers(initial); err != nil {
 		return nil, err
 	}
-	c := client.Config{Carrier: carrier{n}, Home: cfg.ID, Directory: initial, States: n.control.States, Faults: n.control.Faults, Doubt: n.doubt}
+	n.holder, n.lessor = newHolder(n), newLessor(n)
+	c := client.Config{Carrier: carrier{n}, Home: cfg.ID, Directory: initial, States: n.control.States, Faults: n.control.Faults, Doubt: n.doubt, Local: n.holder}
 	if n.heap, err = client.New(c); err != nil {
 		return nil, err
 	}
@@ -146,6 +149,8 @@ func Start(cfg Config) (_ *Node, err error) {
 	n.tasks.Go(func() { n.table.Run(n.ctx) })
 	n.tasks.Go(n.announce)
 	n.tasks.Go(n.watch)
+	n.tasks.Go(n.lessor.run)
+	n.tasks.Go(n.holder.run)
 	return n, nil
 }
 
@@ -303,8 +308,16 @@ func (n *Node) fail(err error) {
 	}
 }
 
+// releaseTime is how long a node that ends tries to give its leases back.
+const releaseTime = time.Second
+
 // Close stops everything and waits for it.
 func (n *Node) Close() {
+	if n.open.Load() {
+		ctx, cancel := context.WithTimeout(n.ctx, releaseTime)
+		n.holder.close(ctx)
+		cancel()
+	}
 	n.taskMu.Lock()
 	n.closed = true
 	n.taskMu.Unlock()
