@@ -43,6 +43,8 @@ type Config struct {
 	Replicas                  int // owners of a company
 	RegisterReplicas          int // replicas of a register
 	Memory                    uint64
+	WriteBack                 bool   // of this start: holders of exclusive leases may keep writes to themselves
+	Cache                     uint64 // of this start: bytes of leased pages that a node keeps; 0 is message.DefaultCache
 	Acks                      string // "majority" or "all"
 	Tick, Election, Heartbeat int    // Raft's times: ms, ticks, ticks
 	LogShards, Executors      int    // engine settings that can never change
@@ -152,13 +154,15 @@ func plainPath(s string) bool {
 // refuses what was asked for where that contradicts how the cluster was made.
 func (c *Config) settle(found *kept) (message.Settings, error) {
 	if found != nil {
-		return found.Settings, c.agrees(found)
+		s := found.Settings
+		s.WriteBack, s.Cache = c.WriteBack, c.Cache
+		return s, c.agrees(found)
 	}
 	s := message.Settings{Version: DataVersion, Nodes: or(c.Nodes, DefaultNodes), Replicas: or(c.Replicas, DefaultReplicas),
 		Memory: or(c.Memory, DefaultMemory), Acks: or(c.Acks, DefaultAcks), Tick: or(c.Tick, DefaultTick),
 		Election: c.Election, Heartbeat: or(c.Heartbeat, DefaultHeartbeat), Topology: c.Topology,
-		RegisterReplicas: or(c.RegisterReplicas, DefaultRegisters),
-		LogShards:        or(c.LogShards, DefaultLogShards), Executors: or(c.Executors, DefaultExecutors)}
+		RegisterReplicas: or(c.RegisterReplicas, DefaultRegisters), WriteBack: c.WriteBack, Cache: c.Cache,
+		LogShards: or(c.LogShards, DefaultLogShards), Executors: or(c.Executors, DefaultExecutors)}
 	s.Companies = ring.Companies(s.Nodes, s.Memory)
 	if s.Election == 0 {
 		s.Election = electionFor(transport.LongestRoundTrip(s.Nodes, s.Topology), s.Tick)

@@ -30,6 +30,8 @@ type upFlags struct {
 	replicas int
 	keepers  int
 	memory   size
+	cache    size
+	back     bool
 	data     string
 	http     string
 	port     int
@@ -58,6 +60,8 @@ func (f *upFlags) add(cmd *cobra.Command) {
 	fl.IntVar(&f.replicas, "replicas", 0, "owners of each company (3)")
 	fl.IntVar(&f.keepers, "register-replicas", 0, "replicas of each register (3). With 2, a register cannot be used while one of its two nodes is down")
 	fl.Var(&f.memory, "memory", "bytes of heap that each node gives (1GiB)")
+	fl.Var(&f.cache, "cache", "bytes of leased pages that each node keeps in this start (64MiB)")
+	fl.BoolVar(&f.back, "write-back", false, "in this start the holder of an exclusive lease may keep writes to itself, until sync, release or the lease's end; what it kept is lost when it dies")
 	fl.StringVar(&f.data, "data", "", "keep everything in this directory; without it in a temporary one that goes with the cluster")
 	fl.StringVar(&f.http, "http", "", "HOST:PORT of node 0's HTTP; node i listens on PORT+i")
 	fl.IntVar(&f.port, "port", 0, "port of node 0's messages; node i listens on PORT+i. Without it free ones are found")
@@ -113,7 +117,7 @@ graph net { 0 -- 1; 1 -- 2 [latency=20ms]; }; messages between others travel alo
 
 // config turns flags into what the launcher needs. What is wrong here is the command line's fault.
 func (f *upFlags) config(dot string) (cluster.Config, error) {
-	cfg := cluster.Config{Nodes: f.nodes, Replicas: f.replicas, RegisterReplicas: f.keepers, Memory: uint64(f.memory), Data: f.data, Port: f.port, HTTP: f.http,
+	cfg := cluster.Config{Nodes: f.nodes, Replicas: f.replicas, RegisterReplicas: f.keepers, Memory: uint64(f.memory), Cache: uint64(f.cache), WriteBack: f.back, Data: f.data, Port: f.port, HTTP: f.http,
 		Agent: f.agent, RemoteBinary: f.binary, Debug: f.debug, Certs: f.certs, Insecure: f.insecure, Drills: f.drills}
 	if f.nodesGiven && f.nodes < 1 {
 		return cfg, usage("-n %d: a cluster has at least one node", f.nodes)
