@@ -15,6 +15,7 @@ type Node struct {
 	HTTP    string              `json:"http"`
 	Host    string              `json:"host"`
 	Memory  uint64              `json:"memory"` // resident bytes
+	Cache   uint64              `json:"cache"`  // bytes of leased pages that it keeps
 	Leads   []message.CompanyID `json:"leads"`
 	Owns    []message.CompanyID `json:"owns"`
 	Boot    uint64              `json:"boot"`

@@ -167,7 +167,7 @@ func (n *Node) Status() message.NodeStatus {
 	if n.cfg.HTTP != nil {
 		s.HTTP = n.cfg.HTTP.Addr().String()
 	}
-	s.CaughtUp = n.missing() == nil
+	s.CaughtUp, s.Cache = n.missing() == nil, n.holder.status()
 	s.TimeMS = time.Now().UnixMilli()
 	s.DiskFree, s.DiskTotal = diskSpace(n.cfg.Dir)
 	s.Detector, s.Jobs = n.beliefs(), n.jobs.Running()

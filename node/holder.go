@@ -24,6 +24,7 @@ type holder struct {
 	wake    chan struct{} // has room for one
 	ended   atomic.Bool   // no further lease is taken
 	dones   dones
+	budget  uint64 // of the cache; only the watch changes it
 
 	// seen is, by company, the greatest log index of which an answer told. What was done at or before it was done
 	// before what is sent now.
@@ -54,7 +55,7 @@ func newHolder(n *Node) *holder {
 	if budget == 0 {
 		budget = message.DefaultCache
 	}
-	return &holder{n: n, cache: cache.New(budget), session: n.cfg.Incarnation<<32 | n.identity.Boot&(1<<32-1),
+	return &holder{n: n, cache: cache.New(budget), budget: budget, session: n.cfg.Incarnation<<32 | n.identity.Boot&(1<<32-1),
 		slots: make(chan struct{}, holderSlots), wake: make(chan struct{}, 1), changed: make(chan struct{}),
 		running: map[asked][]func(*message.Message){}, dones: dones{of: map[asked]done{}}}
 }

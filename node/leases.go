@@ -1,6 +1,10 @@
 package node
 
-import "dmalloc/message"
+import (
+	"context"
+
+	"dmalloc/message"
+)
 
 // The messages of leases come in two forms: a client's to the node that is to be the holder, and a holder's to the
 // leader. Only the second names a lease, or the session of its holder.
@@ -39,4 +43,69 @@ func write(n *Node, m *message.Message, reply func(*message.Message)) {
 		return
 	}
 	n.holder.write(m, reply, func(m *message.Message, reply func(*message.Message)) { logged(n, m, reply) })
+}
+
+// leaseCounters count what was done with leases, as their holder and as leader.
+func (n *Node) leaseCounters() []message.Counter {
+	s := n.holder.cache.Stats()
+	return []message.Counter{
+		{Name: "leases_granted", Value: n.lessor.granted.Load()},
+		{Name: "leases_revoked", Value: n.lessor.revoked.Load()},
+		{Name: "leases_expired", Value: n.lessor.expired.Load()},
+		{Name: "cache_hits", Value: s.Hits},
+		{Name: "cache_misses", Value: s.Misses},
+		{Name: "cache_evictions", Value: s.Evictions},
+		{Name: "cache_lost_bytes", Value: s.Lost},
+	}
+}
+
+// leaseGauges are what is kept under leases now.
+func (n *Node) leaseGauges() []message.Counter {
+	s := n.holder.cache.Stats()
+	return []message.Counter{
+		{Name: "cache_bytes", Value: s.Bytes},
+		{Name: "cache_budget_bytes", Value: s.Budget},
+		{Name: "cache_pages", Value: s.Pages},
+		{Name: "cache_dirty_bytes", Value: s.Dirty},
+		{Name: "leases_held", Value: s.Leases},
+	}
+}
+
+func (h *holder) status() message.CacheStatus {
+	s := h.cache.Stats()
+	return message.CacheStatus{Bytes: s.Bytes, Budget: s.Budget, Pages: s.Pages, Dirty: s.Dirty, Leases: s.Leases}
+}
+
+// leastCache is what a cache may keep however full the node is, where it was given as much.
+const leastCache = 1 << 20
+
+// fitCache gives the cache what the companies' pages here leave of the node's memory, so that it is the cache that
+// shrinks first.
+func (n *Node) fitCache() {
+	most := n.cfg.Settings.Cache
+	if most == 0 {
+		most = message.DefaultCache
+	}
+	var resident uint64
+	for _, r := range n.host.Replicas() {
+		resident += r.Status().Bytes
+	}
+	room := max(n.cfg.Settings.Memory, resident) - resident
+	n.holder.setBudget(min(most, max(room, leastCache)))
+}
+
+func (h *holder) setBudget(bytes uint64) {
+	if h.budget == bytes {
+		return
+	}
+	h.budget = bytes
+	pieces := h.cache.SetBudget(bytes)
+	if len(pieces) == 0 {
+		return
+	}
+	h.n.spawn(func() {
+		ctx, cancel := context.WithTimeout(h.n.ctx, flushTime)
+		defer cancel()
+		h.flush(ctx, pieces)
+	})
 }

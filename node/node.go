@@ -298,6 +298,9 @@ func (n *Node) spawn(f func()) bool {
 	return true
 }
 
+// Heap is how the process that a node is in uses the heap: what is held under leases it reads without a message.
+func (n *Node) Heap() *client.Heap { return n.heap }
+
 // Failed gives the reason for which the node must end, when there is one.
 func (n *Node) Failed() <-chan error { return n.failure }
 

@@ -66,6 +66,7 @@ func (n *Node) watch() {
 		if tick%tidyEvery == 0 {
 			tidy.look(n.stats)
 		}
+		n.fitCache()
 		n.takeSeats()
 		n.moveRegisters()
 		if timer.Reset(watchEvery); n.unsettled() {

@@ -5,7 +5,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -95,8 +94,6 @@ func TestHelpExamples(t *testing.T) {
 	count := 1
 	for _, example := range repl.Examples() {
 		switch {
-		case slices.Contains([]string{"lease", "release", "leases", "sync"}, strings.Fields(example)[0]):
-			continue // nodes do not grant leases yet
 		case example == "exit" || example == "quit" || strings.HasPrefix(example, "echo") || strings.HasPrefix(example, "set output") || example == "heal 3":
 			continue // they end the session, print no answer, or need the number of a fault that lasts
 		case strings.HasPrefix(example, "f "):
