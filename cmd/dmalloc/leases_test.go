@@ -94,6 +94,22 @@ func reads(t *testing.T, c *client.Heap, a message.Addr, want string) {
 	}
 }
 
+// reads has a node read by its own client, which looks first at what the node keeps.
+func (l *live) reads(node int, a message.Addr, want string) {
+	l.t.Helper()
+	var got string
+	for range 100 { // a node that was revived may not be ready
+		var status int
+		if status, got = l.http(node, "GET", fmt.Sprintf("/v1/memory/%s?size=%d", a, len(want)), ""); status == 200 {
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	if got != want {
+		l.t.Errorf("node %d reads %q, want %q", node, got, want)
+	}
+}
+
 func writes(t *testing.T, c *client.Heap, a message.Addr, text string) client.Written {
 	t.Helper()
 	w, err := c.Write(within(t, 60*time.Second), []byte(text), a)
@@ -132,6 +148,8 @@ func TestWriteRevokesReaders(t *testing.T) {
 	if took := time.Since(begin); took > 10*time.Second {
 		t.Errorf("readers that live made a write wait for %v", took)
 	}
+	l.reads(0, a, "new")
+	l.reads(1, a, "new")
 	reads(t, first, a, "new")
 	reads(t, second, a, "new")
 	if all, err := third.Leases(t.Context()); err != nil || len(all) != 0 {
@@ -169,6 +187,7 @@ func TestHolderDiesOrFreezes(t *testing.T) {
 			writes(t, o, a, "old")
 			lease := leases(t, h, a, "r", 3*time.Second)
 			reads(t, h, a, "old")
+			l.reads(holder, a, "old")
 			if x := l.do("%s %d", fault[0], holder); !x.OK {
 				t.Fatal(x.Error)
 			}
@@ -182,6 +201,7 @@ func TestHolderDiesOrFreezes(t *testing.T) {
 			if x := l.do("%s %d", fault[1], holder); !x.OK {
 				t.Fatal(x.Error)
 			}
+			l.reads(holder, a, "new")
 			reads(t, h, a, "new")
 			reads(t, o, a, "new")
 		})
