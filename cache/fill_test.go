@@ -131,6 +131,18 @@ func TestExtents(t *testing.T) {
 	}
 }
 
+// Two allocations that meet where their pages do are two still.
+func TestBlocksMeetBetweenPages(t *testing.T) {
+	r := newRig(t)
+	r.grant(5, "wb", 0, 3)
+	f := r.want(0, 3)
+	r.Filled(f, f.Address, r.at(base, 3*ps), []Extent{{base, ps, none}, {addr(1, 0), 2 * ps, none}})
+	_, ok := r.read(0, ps-8, 16)
+	r.same("answered over two", ok, false)
+	r.same("absorbed over two", r.Absorb(addr(0, ps-8), none, make([]byte, 16), r.clock), NotAbsorbed)
+	r.reads(1, ps-8, r.at(addr(1, ps-8), 16))
+}
+
 // A fill that contradicts what is there, or itself, is not kept; nothing panics.
 func TestContradictingFills(t *testing.T) {
 	r := newRig(t)

@@ -134,6 +134,7 @@ func TestAbsorb(t *testing.T) {
 	}
 	r.same("pieces while they fly (K8)", len(r.Flush(addr(1, 0), ps)), 0)
 	r.absorb(1, ps-1, "n") // again, while the old byte flies
+	r.same("newer pieces while they fly (K8)", len(r.Flush(addr(1, 0), ps)), 0)
 	r.land(pieces...)
 	r.reads(1, ps-2, []byte("oner"))
 	r.same("unwritten", r.Unwritten(addr(1, 0), 2*ps), uint64(1))
@@ -145,6 +146,16 @@ func TestAbsorb(t *testing.T) {
 	r.End(w, Refused, nil)
 	r.now = 10 * second
 	r.same("after the lease", r.Absorb(base, none, []byte("x"), r.clock), NotAbsorbed)
+}
+
+func TestAbsorbNeedsWriteBack(t *testing.T) {
+	for _, mode := range []string{"r", "w"} {
+		r := newRig(t)
+		r.grant(5, mode, 0, 1)
+		r.fill(0, 1)
+		r.same("absorbed under "+mode, r.Absorb(base, none, []byte("x"), r.clock), NotAbsorbed)
+		r.reads(0, 0, r.at(base, 8))
+	}
 }
 
 func TestAbsorbedLate(t *testing.T) {

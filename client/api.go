@@ -19,6 +19,7 @@ type Node struct {
 	Leads   []message.CompanyID `json:"leads"`
 	Owns    []message.CompanyID `json:"owns"`
 	Boot    uint64              `json:"boot"`
+	Leaving bool                `json:"leaving,omitempty"` // what it holds moves to others, and then it goes
 	// Detector is what the nodes' failure detectors say of it: alive, suspect, dead or unknown, as most of
 	// those do that answer; empty if none does. DetectorMS is for how long.
 	Detector   string `json:"detector"`
@@ -38,6 +39,19 @@ type Company struct {
 	Room        uint64            `json:"room"` // the largest size that one allocation within it would get
 	Allocations uint64            `json:"allocations"`
 	Alive       int               `json:"alive"` // owners that answer
+	// Missing is how many owners that answer it lacks, and Moves are the changes of its owners that are under way.
+	Missing int      `json:"missing,omitempty"`
+	Moves   []Moving `json:"moves,omitempty"`
+}
+
+// Moving is a replica that joins a company or leaves it.
+type Moving struct {
+	Node    message.NodeID `json:"node"`
+	Replica uint64         `json:"replica"`
+	Instead uint64         `json:"instead,omitempty"` // the replica that leaves for it
+	Leaving bool           `json:"leaving,omitempty"` // it leaves, or its attempt to join is given up
+	Applied uint64         `json:"applied"`           // the last entry that one that joins has, of
+	Of      uint64         `json:"of"`                // this many
 }
 
 // Written is how a write was done.

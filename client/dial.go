@@ -133,8 +133,14 @@ func (w *wire) apply() {
 		w.Transport.SetDirectory(d)
 		return
 	}
-	n := d.Nodes[(int(w.home)+int(w.entry.Load()))%len(d.Nodes)]
+	n := w.entryNode(d, w.entry.Load())
 	w.SetPeers(map[message.NodeID]transport.Peer{n.ID: {Address: n.Address}})
+}
+
+// entryNode is the node through which this client speaks after so many moves.
+func (w *wire) entryNode(d *message.Directory, moves int64) message.Node {
+	around := d.From(w.home)
+	return around[int(moves)%len(around)]
 }
 
 // Start sends, and in a topology moves to another entry node when this one is gone.
@@ -144,7 +150,7 @@ func (w *wire) Start(to message.NodeID, m *message.Message, alive func(), done f
 		return w.Transport.Start(to, m, alive, done)
 	}
 	at := w.entry.Load()
-	entry := d.Nodes[(int(w.home)+int(at))%len(d.Nodes)].ID
+	entry := w.entryNode(d, at).ID
 	begin := time.Now()
 	return w.Transport.Start(to, m, alive, func(a *message.Message, err error) {
 		if err != nil && !w.Heard(entry).After(begin) && w.entry.CompareAndSwap(at, at+1) {

@@ -4,17 +4,40 @@ import (
 	"context"
 
 	"dmalloc/message"
+	"dmalloc/ring"
 )
 
 // Change has the directory do BOOT, RETIRE or REPLACE with the description v.
 func (h *Heap) Change(ctx context.Context, op message.Op, v any) error {
 	m := message.New(op)
 	m.Data = message.JSON(v)
+	return h.directly(ctx, m)
+}
+
+// directly has the directory do a message.
+func (h *Heap) directly(ctx context.Context, m *message.Message) error {
 	a, err := h.do(ctx, 0, m)
 	if err == nil {
 		err = a.Err()
 	}
 	return err
+}
+
+// Carry has the directory make a change that was planned for it.
+func (h *Heap) Carry(ctx context.Context, c ring.Change) error {
+	switch c.Op {
+	case message.MOVE:
+		return h.Change(ctx, c.Op, c.Move)
+	case message.FOUND:
+		return h.Change(ctx, c.Op, c.Company)
+	case message.REGCHANGE:
+		m := message.New(c.Op)
+		m.Data, m.Value = message.JSON(c.Nodes), 1
+		return h.directly(ctx, m)
+	case message.GONE:
+		return h.Gone(ctx, c.Node)
+	}
+	return nil
 }
 
 // Applied is how far a replica on a node has come, 0 if it does not say.

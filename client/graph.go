@@ -28,7 +28,7 @@ func (h *Heap) Graph(ctx context.Context, what string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		return dotgen.DrawCluster(cluster(nodes, companies, h.directory().Settings.Topology)), nil
+		return dotgen.DrawCluster(cluster(nodes, companies, h.directory().Links())), nil
 	case "elections":
 		tenures, err := h.Elections(ctx)
 		if err != nil {

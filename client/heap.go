@@ -123,10 +123,9 @@ func (h *Heap) Idempotent(id message.ClientID) *Heap {
 	for c, l := range h.leaders {
 		k.leaders[c] = l
 	}
-	// Where a repeated MALLOC goes must not depend on what this process remembers: rooms start anew.
-	k.setRooms(h.dir)
 	k.seqs.reset()
 	k.seqs.pinned = true
+	k.setRooms(h.dir)
 	return k
 }
 
@@ -185,6 +184,11 @@ func (h *Heap) setRooms(d *message.Directory) {
 	for _, c := range d.Companies {
 		if _, ok := h.rooms[c.ID]; !ok && c.ID != 0 {
 			h.rooms[c.ID] = room{bytes: c.Capacity}
+			if h.seqs.pinned {
+				// Where a repeated MALLOC goes must not depend on what this process remembers, nor on capacities, which
+				// change as nodes come and go: companies are asked in the order of their ids, and each keeps its answer.
+				h.rooms[c.ID] = room{bytes: message.WindowSize}
+			}
 		}
 	}
 }

@@ -158,8 +158,8 @@ func (h *Heap) RunJob(ctx context.Context, q message.JobRequest) (message.JobRes
 	}
 	d := h.directory()
 	var last error
-	for i := range d.Nodes {
-		n := d.Nodes[(i+int(h.startNode()))%len(d.Nodes)].ID
+	for _, node := range d.From(h.startNode()) {
+		n := node.ID
 		if time.Since(h.cfg.Carrier.Heard(n)) > time.Second { // does it live? a job must not be sent twice to find out
 			if _, err := h.call(ctx, n, message.New(message.TEST), statusWait); err != nil {
 				last = err

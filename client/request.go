@@ -328,9 +328,9 @@ func (h *Heap) refresh(ctx context.Context) {
 			add(o.Node)
 		}
 	}
-	for i := range d.Nodes {
-		if n := d.Nodes[(i+int(h.startNode()))%len(d.Nodes)].ID; n != h.cfg.Home {
-			add(n)
+	for _, n := range d.From(h.startNode()) {
+		if n.ID != h.cfg.Home {
+			add(n.ID)
 		}
 	}
 	if h.cfg.Home != message.NoNode {
@@ -353,11 +353,12 @@ func (h *Heap) refresh(ctx context.Context) {
 	}
 }
 
-func (h *Heap) startNode() uint32 {
+// startNode is the node that is asked first where any may answer.
+func (h *Heap) startNode() message.NodeID {
 	if h.cfg.Home == message.NoNode {
 		return 0
 	}
-	return uint32(h.cfg.Home)
+	return h.cfg.Home
 }
 
 type outcome struct {

@@ -45,7 +45,7 @@ func (h *Heap) Status(ctx context.Context) (health.Report, error) {
 			v.Faults = faults
 		})
 	}
-	for _, n := range h.directory().Nodes {
+	for _, n := range h.directory().Present() {
 		wg.Go(func() {
 			s, clock, ok := h.howAreYou(ask, n.ID)
 			if !ok {

@@ -6,12 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 	"sync"
 	"time"
 
 	"dmalloc/election"
 	"dmalloc/message"
+	"dmalloc/ring"
 )
 
 // statusWait is how long a node may take to say how it is.
@@ -29,7 +31,7 @@ func (h *Heap) everyone(ctx context.Context, op message.Op, f func(n message.Nod
 		wg sync.WaitGroup
 		mu sync.Mutex
 	)
-	for _, n := range h.directory().Nodes {
+	for _, n := range h.directory().Present() {
 		wg.Go(func() {
 			a, err := h.call(ctx, n.ID, message.New(op), statusWait)
 			if err == nil && a.Status == message.Done {
@@ -60,17 +62,20 @@ func (h *Heap) Nodes(ctx context.Context) ([]Node, error) {
 	if h.cfg.States != nil {
 		processes, _ = h.cfg.States(ctx) // without a launcher there are still the nodes' own words
 	}
+	h.refresh(ctx) // nodes come and go
 	said := h.statuses(ctx)
 	d := h.directory()
-	nodes := make([]Node, len(d.Nodes))
+	present := d.Present()
+	nodes := make([]Node, len(present))
 	defer func() {
 		for i := range nodes {
 			nodes[i].Detector, nodes[i].DetectorMS = believed(nodes[i].ID, said)
 		}
 	}()
-	for i, n := range d.Nodes {
-		out := Node{ID: n.ID, State: "dead", Address: n.Address, HTTP: n.HTTP, Host: n.Host, Boot: n.Boot, Leads: []message.CompanyID{}, Owns: []message.CompanyID{}}
-		if len(processes) == 0 {
+	for i, n := range present {
+		out := Node{ID: n.ID, State: "dead", Address: n.Address, HTTP: n.HTTP, Host: n.Host, Boot: n.Boot, Leaving: n.Leaving, Leads: []message.CompanyID{}, Owns: []message.CompanyID{}}
+		// Of a node that joined by itself the launcher knows nothing.
+		if !slices.ContainsFunc(processes, func(p Node) bool { return p.ID == n.ID }) {
 			out.State = "unknown"
 		}
 		for _, p := range processes {
@@ -138,12 +143,19 @@ func (h *Heap) Companies(ctx context.Context) ([]Company, error) {
 			if !o.Joining {
 				x.Owners = append(x.Owners, o.Node)
 			}
+			if o.Joining || o.Leaving {
+				x.Moves = append(x.Moves, Moving{Node: o.Node, Replica: o.Replica, Instead: o.Instead, Leaving: o.Leaving})
+			}
 			s, ok := said[o.Node]
 			if !ok {
 				continue
 			}
 			for _, r := range s.Replicas {
 				if r.Company != c.ID || r.Replica != o.Replica {
+					continue
+				}
+				if o.Joining { // it has no vote yet, and its state is behind
+					x.Moves[len(x.Moves)-1].Applied = r.Applied
 					continue
 				}
 				x.Alive++
@@ -160,9 +172,27 @@ func (h *Heap) Companies(ctx context.Context) ([]Company, error) {
 		if x.Alive*2 <= len(x.Owners) {
 			x.Leader = nil // it may believe to lead, but can do nothing
 		}
+		for j := range x.Moves {
+			x.Moves[j].Of = applied
+		}
+		x.Missing = max(0, Wanted(d, c.ID)-x.Alive)
 		out[i] = x
 	}
 	return out, ctx.Err()
+}
+
+// Wanted is how many owners a company should have, of the nodes that there are.
+func Wanted(d *message.Directory, id message.CompanyID) int {
+	nodes := 0
+	for _, n := range d.Nodes {
+		if !n.Gone && !n.Leaving {
+			nodes++
+		}
+	}
+	if id == 0 {
+		return min(ring.DirectoryOwners, nodes)
+	}
+	return min(max(d.Settings.Replicas, 1), nodes)
 }
 
 // Elections merges what all nodes saw of elections.
@@ -181,10 +211,11 @@ func (h *Heap) Elections(ctx context.Context) ([]message.Tenure, error) {
 func (h *Heap) home(ctx context.Context, m func() *message.Message, most time.Duration) (*message.Message, error) {
 	d := h.directory()
 	var last error
-	for i := range d.Nodes {
-		n := d.Nodes[(i+int(h.startNode()))%len(d.Nodes)].ID
+	around := d.From(h.startNode())
+	for i := range around {
+		n := around[i].ID
 		wait := most
-		if i+1 < len(d.Nodes) && time.Since(h.cfg.Carrier.Heard(n)) > time.Second {
+		if i+1 < len(around) && time.Since(h.cfg.Carrier.Heard(n)) > time.Second {
 			wait = statusWait
 			if a, err := h.call(ctx, n, message.New(message.TEST), statusWait); err != nil || a.Status != message.Done {
 				last = err
@@ -278,7 +309,7 @@ func (h *Heap) Stats(ctx context.Context) ([]message.NodeStats, error) {
 	if one, two := h.regs.one.Swap(0), h.regs.two.Swap(0); one+two > 0 { // reads that no node has heard of
 		m := message.New(message.STATS)
 		m.Seq, m.Low = one, two
-		_, _ = h.call(ctx, h.directory().Nodes[int(h.startNode())%len(h.directory().Nodes)].ID, m, statusWait)
+		_, _ = h.call(ctx, h.directory().From(h.startNode())[0].ID, m, statusWait)
 	}
 	h.everyone(ctx, message.STATS, func(_ message.NodeID, a *message.Message) {
 		var s message.NodeStats

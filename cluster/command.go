@@ -180,13 +180,13 @@ func (l *Launcher) prepare(ctx context.Context, m *member, wipe bool, progress f
 	l.mu.Lock()
 	lost := slices.Contains(l.kept.Lost, m.id)
 	if wipe {
-		l.kept.Incarnations[m.id]++
+		*l.kept.incarnation(m.id)++
 		l.kept.forgetLoss(m.id)
 		l.kept.Lost = append(l.kept.Lost, m.id)
 		lost = true
 		err = l.store.save(&l.kept)
 	}
-	incarnation := l.kept.Incarnations[m.id]
+	incarnation := *l.kept.incarnation(m.id)
 	l.mu.Unlock()
 	if err != nil || !lost {
 		return false, err
@@ -213,7 +213,7 @@ func (l *Launcher) prepare(ctx context.Context, m *member, wipe bool, progress f
 func (l *Launcher) relaunch(ctx context.Context, m *member, run uint64, fresh bool) (uint64, error) {
 	l.mu.Lock()
 	listen, httpListen := withPort(m.listen, m.address), withPort(m.httpListen, m.http)
-	kept := l.kept.Formed && !fresh
+	kept := l.kept.formed(m.id) && !fresh
 	l.mu.Unlock()
 	err := l.try(ctx, m, run, listen, httpListen, kept)
 	if err == nil {

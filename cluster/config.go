@@ -43,8 +43,6 @@ type Config struct {
 	Replicas                  int // owners of a company
 	RegisterReplicas          int // replicas of a register
 	Memory                    uint64
-	WriteBack                 bool   // of this start: holders of exclusive leases may keep writes to themselves
-	Cache                     uint64 // of this start: bytes of leased pages that a node keeps; 0 is message.DefaultCache
 	Acks                      string // "majority" or "all"
 	Tick, Election, Heartbeat int    // Raft's times: ms, ticks, ticks
 	LogShards, Executors      int    // engine settings that can never change
@@ -74,6 +72,22 @@ type Config struct {
 	Notice   func(string)   // something happened that nobody asked for; must not wait
 	// Retire tells the directory that a node lost its disk and comes back under a new incarnation.
 	Retire func(ctx context.Context, id message.NodeID, incarnation uint64) error
+	// Registry is the directory's side of nodes that come and go; nil as long as it cannot be asked. Without it
+	// none can.
+	Registry func() Registry
+
+	// What may change from one start of a kept cluster to the next; zero leaves it as it was.
+	ReplaceAfter int    // ms that a node may be dead before others take its place; negative: for ever
+	Cache        uint64 // bytes of leased pages that a node keeps
+	WriteBack    *bool  // holders of exclusive leases may keep writes to themselves
+}
+
+// Registry is what the launcher asks of the directory. client.Heap has it.
+type Registry interface {
+	Directory(ctx context.Context) (*message.Directory, error)
+	Admit(ctx context.Context, n message.Node) (message.NodeID, error) // repeated with the same key it is the same node
+	Dismiss(ctx context.Context, id message.NodeID) error
+	Gone(ctx context.Context, id message.NodeID) error
 }
 
 // Progress says how far a start is.
@@ -155,14 +169,15 @@ func plainPath(s string) bool {
 func (c *Config) settle(found *kept) (message.Settings, error) {
 	if found != nil {
 		s := found.Settings
-		s.WriteBack, s.Cache = c.WriteBack, c.Cache
+		c.change(&s)
 		return s, c.agrees(found)
 	}
 	s := message.Settings{Version: DataVersion, Nodes: or(c.Nodes, DefaultNodes), Replicas: or(c.Replicas, DefaultReplicas),
 		Memory: or(c.Memory, DefaultMemory), Acks: or(c.Acks, DefaultAcks), Tick: or(c.Tick, DefaultTick),
 		Election: c.Election, Heartbeat: or(c.Heartbeat, DefaultHeartbeat), Topology: c.Topology,
-		RegisterReplicas: or(c.RegisterReplicas, DefaultRegisters), WriteBack: c.WriteBack, Cache: c.Cache,
-		LogShards: or(c.LogShards, DefaultLogShards), Executors: or(c.Executors, DefaultExecutors)}
+		RegisterReplicas: or(c.RegisterReplicas, DefaultRegisters),
+		LogShards:        or(c.LogShards, DefaultLogShards), Executors: or(c.Executors, DefaultExecutors)}
+	c.change(&s)
 	s.Companies = ring.Companies(s.Nodes, s.Memory)
 	if s.Election == 0 {
 		s.Election = electionFor(transport.LongestRoundTrip(s.Nodes, s.Topology), s.Tick)
@@ -193,6 +208,15 @@ func electionFor(roundTrip time.Duration, tick int) int {
 	return max(DefaultElection, int((3*roundTrip+length-1)/length))
 }
 
+// change puts in what may differ from one start to the next.
+func (c *Config) change(s *message.Settings) {
+	s.ReplaceAfter = or(c.ReplaceAfter, s.ReplaceAfter)
+	s.Cache = or(c.Cache, s.Cache)
+	if c.WriteBack != nil {
+		s.WriteBack = *c.WriteBack
+	}
+}
+
 func or[T comparable](a, b T) T {
 	var zero T
 	if a == zero {
@@ -209,9 +233,9 @@ func (c *Config) agrees(found *kept) error {
 			c.Data, what, made, asked)
 	}
 	switch {
-	case c.Nodes != 0 && c.Nodes != s.Nodes:
-		return message.Errorf(message.InvalidArgument, "%s holds a cluster of %d nodes, and %d were asked for; start it with -n %d, or give another directory",
-			c.Data, s.Nodes, c.Nodes, s.Nodes)
+	case c.Nodes != 0 && c.Nodes != len(found.ids()):
+		return message.Errorf(message.InvalidArgument, "%s holds a cluster of %d nodes%s, and %d were asked for; start it with -n %d, or give another directory",
+			c.Data, len(found.ids()), found.history(), c.Nodes, len(found.ids()))
 	case c.Replicas != 0 && c.Replicas != s.Replicas:
 		return message.Errorf(message.InvalidArgument, "%s holds a cluster with %d replicas, and %d were asked for; start it with --replicas %d, or give another directory",
 			c.Data, s.Replicas, c.Replicas, s.Replicas)

@@ -14,8 +14,8 @@ import (
 )
 
 // Control is the port at which the launcher takes what only it can do: STATUS of the processes, DIE,
-// REVIVE, PAUSE, RESUME and CORRUPT, and FAULT, HEAL and FAULTS, from nodes for HTTP and from shells that connect
-// later. The node meant is in Value; a Size of 1 in REVIVE asks for an empty disk; package client has the JSON.
+// REVIVE, PAUSE, RESUME, NODEADD, NODEREMOVE and CORRUPT, and FAULT, HEAL and FAULTS, from nodes for HTTP and from shells that connect
+// later. The node meant is in Value; a Size of 1 in REVIVE asks for an empty disk, in NODEREMOVE it goes on waiting; package client has the JSON.
 type Control struct {
 	transport *transport.Transport
 	listener  net.Listener
@@ -159,6 +159,16 @@ var orders = map[message.Op]func(ctx context.Context, l *Launcher, m *message.Me
 		return l.Heal(ctx, q.Fault)
 	},
 	message.FAULTS: func(ctx context.Context, l *Launcher, m *message.Message) (any, error) { return l.Faults(ctx) },
+	message.NODEADD: func(ctx context.Context, l *Launcher, m *message.Message) (any, error) {
+		q, err := asked[client.AddRequest](m)
+		if err != nil {
+			return nil, err
+		}
+		return l.AddNode(ctx, q.Host, nil)
+	},
+	message.NODEREMOVE: func(ctx context.Context, l *Launcher, m *message.Message) (any, error) {
+		return l.Remove(ctx, message.NodeID(m.Value), m.Size == 1)
+	},
 	message.CORRUPT: func(ctx context.Context, l *Launcher, m *message.Message) (any, error) {
 		q, err := asked[client.CorruptRequest](m)
 		if err != nil {

@@ -27,6 +27,9 @@
 //	L8  A fault is begun or healed when the command returns: the nodes that run have said so, or had two seconds
 //	    for it. A node that starts, or wakes, later is told before it does anything else.
 //	L9  Files of a cluster that is kept are not hurt on purpose, unless it was started so.
+//	L10 A node is admitted once, whatever is lost on the way: its key is kept before the directory is asked.
+//	L11 A node that leaves goes on leaving, whoever waits and whoever dies; that it has left is kept before its
+//	    process ends and its files are deleted, and no later start brings it back.
 //
 // Faults (fault.go) last in the launcher, not in the nodes: each gets, with the addresses of its peers, the view of
 // package fault that holds for it, after each change and when it starts. They end with heal, with their time, and with
@@ -43,6 +46,7 @@
 //	writer, reader  agent     the warden's pipes        the warden; fire waits
 //	killLater       Launcher  a queue of orders         the warden; Close waits
 //	expire          Launcher  the end of a fault        Close, which waits
+//	drain           Launcher  a node that leaves        its going, or Close, which waits
 //	spawner         warden    orders to start           the warden, which waits
 //	await           warden    a node's process          the process; the warden waits
 //	feeder          warden    a node's input            the process; await waits
@@ -50,6 +54,10 @@
 //
 // Queues: orders to a warden (1024, then the caller waits), its reports (1024, then the nodes' output
 // waits), lines to a node (the configuration and the latest peers; older peers are dropped).
+//
+// Nodes come and go (grow.go): the directory gives a new node its id, the launcher its place and its process; a
+// node that leaves is watched until the directory says that it holds nothing. Nodes that joined by themselves are
+// not in the launcher's books: it can have them leave, but neither kill nor revive them.
 //
 // Next: package node, which is what runs in the processes.
 package cluster

@@ -20,7 +20,10 @@ const takenIn = 2 * time.Second
 // Fault begins a fault, which words describe as package fault reads them, and returns when the nodes that run
 // have taken it in. It ends by itself after lasts, if that is not 0. Nodes that start later are told as well.
 func (l *Launcher) Fault(ctx context.Context, words string, lasts time.Duration) (client.Fault, error) {
-	f, err := fault.Parse(strings.Fields(words), l.Settings().Nodes)
+	l.mu.Lock()
+	span := l.span()
+	l.mu.Unlock()
+	f, err := fault.Parse(strings.Fields(words), span)
 	if err != nil {
 		return client.Fault{}, err
 	}
@@ -172,7 +175,7 @@ func (l *Launcher) harmless(what string) error {
 // links refuses a fault on links that the network does not have: what two nodes without one say to each other
 // travels over links of others.
 func (l *Launcher) links(f fault.Fault) error {
-	edges := l.Settings().Topology
+	edges := l.Directory().Links()
 	if len(edges) == 0 {
 		return nil
 	}

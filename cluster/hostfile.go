@@ -18,6 +18,7 @@ import (
 type Host struct {
 	Name  string
 	Slots int
+	Most  int // max_slots: nodes that are added may take more than Slots, up to here; 0: nothing is said
 }
 
 const (
@@ -73,6 +74,7 @@ func ParseHostfile(name string, r io.Reader) ([]Host, error) {
 			hosts = append(hosts, Host{Name: h.Name})
 		}
 		hosts[i].Slots = min(hosts[i].Slots+h.Slots, math.MaxInt32)
+		hosts[i].Most = most[h.Name]
 		if m, ok := most[h.Name]; ok && hosts[i].Slots > m {
 			return nil, message.Errorf(message.InvalidArgument, "%s:%d: host %s has %d slots, more than its max_slots=%d; raise max_slots or lower slots",
 				name, n, h.Name, hosts[i].Slots, m)

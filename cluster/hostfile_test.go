@@ -10,16 +10,16 @@ import (
 
 func TestParseHostfile(t *testing.T) {
 	for in, want := range map[string][]Host{
-		"localhost slots=100":                       {{"localhost", 100}},
-		"a\nb\n":                                    {{"a", 1}, {"b", 1}},
-		"a slots=2\nb slots=3 max_slots=4":          {{"a", 2}, {"b", 3}},
-		"# all\n\n  a   slots = 2 # two\r\n\tb":     {{"a", 2}, {"b", 1}},
-		"a slots=2\nb\na slots=3":                   {{"a", 5}, {"b", 1}},
-		"a\na\na":                                   {{"a", 3}},
-		"a max_slots=2 slots= 2":                    {{"a", 2}},
-		"a max-slots=2":                             {{"a", 1}},
-		"user@10.0.0.1 slots =4":                    {{"user@10.0.0.1", 4}},
-		"a slots=2147483647\na slots=2147483647\na": {{"a", 1<<31 - 1}},
+		"localhost slots=100":                       {{"localhost", 100, 0}},
+		"a\nb\n":                                    {{"a", 1, 0}, {"b", 1, 0}},
+		"a slots=2\nb slots=3 max_slots=4":          {{"a", 2, 0}, {"b", 3, 4}},
+		"# all\n\n  a   slots = 2 # two\r\n\tb":     {{"a", 2, 0}, {"b", 1, 0}},
+		"a slots=2\nb\na slots=3":                   {{"a", 5, 0}, {"b", 1, 0}},
+		"a\na\na":                                   {{"a", 3, 0}},
+		"a max_slots=2 slots= 2":                    {{"a", 2, 2}},
+		"a max-slots=2":                             {{"a", 1, 2}},
+		"user@10.0.0.1 slots =4":                    {{"user@10.0.0.1", 4, 0}},
+		"a slots=2147483647\na slots=2147483647\na": {{"a", 1<<31 - 1, 0}},
 	} {
 		if got, err := ParseHostfile("hosts", strings.NewReader(in)); err != nil || !slices.Equal(got, want) {
 			t.Errorf("%q: %v, %v; want %v", in, got, err, want)
@@ -62,7 +62,7 @@ func TestParseHostfileRefuses(t *testing.T) {
 }
 
 func TestAssign(t *testing.T) {
-	hosts := []Host{{"a", 2}, {"b", 1}, {"c", 3}}
+	hosts := []Host{{"a", 2, 0}, {"b", 1, 0}, {"c", 3, 0}}
 	if got, err := Assign(hosts, 5); err != nil || !slices.Equal(got, []string{"a", "a", "b", "c", "c"}) {
 		t.Errorf("%v, %v", got, err)
 	}

@@ -25,16 +25,18 @@ type Launcher struct {
 	mu      sync.Mutex
 	kept    kept
 	faults  fault.Set
-	turn    uint64            // counts the changes of faults
-	nodes   []*member         // by id
-	agents  map[string]*agent // by host
-	homes   map[string]string // by host: where its nodes' directories are
-	changed chan struct{}     // closed and renewed with each change of what mu guards
+	leaving map[message.NodeID]*removal // by id
+	turn    uint64                      // counts the changes of faults
+	nodes   []*member                   // in the order of their ids, of which some may be missing
+	agents  map[string]*agent           // by host
+	homes   map[string]string           // by host: where its nodes' directories are
+	changed chan struct{}               // closed and renewed with each change of what mu guards
 	closing bool
 
 	peersMu  sync.Mutex // held while peers are sent: a later list is sent later
 	onPeers  func([]message.Node)
 	hireMu   sync.Mutex     // held while a command hires a warden
+	growMu   sync.Mutex     // held while a node is added
 	tasks    sync.WaitGroup // orders that nobody waits for
 	stopping context.Context
 	stop     context.CancelFunc
@@ -53,7 +55,7 @@ func Start(ctx context.Context, cfg Config) (_ *Launcher, err error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Launcher{cfg: cfg, store: s, agents: map[string]*agent{}, homes: map[string]string{}, changed: make(chan struct{})}
+	l := &Launcher{cfg: cfg, store: s, agents: map[string]*agent{}, homes: map[string]string{}, leaving: map[message.NodeID]*removal{}, changed: make(chan struct{})}
 	l.stopping, l.stop = context.WithCancel(context.Background())
 	sent := found != nil
 	defer func() {
@@ -88,7 +90,11 @@ func Start(ctx context.Context, cfg Config) (_ *Launcher, err error) {
 		return nil, err
 	}
 	l.tasks.Go(l.expire)
-	return l, l.form()
+	if err := l.form(); err != nil {
+		return nil, err
+	}
+	l.drainOn()
+	return l, nil
 }
 
 // plan settles who is where.
@@ -109,10 +115,13 @@ func (l *Launcher) plan(found *kept) error {
 			}
 		}
 		l.kept.Formed, l.kept.Incarnations, l.kept.Lost = found.Formed, found.Incarnations, found.Lost
+		l.kept.Added, l.kept.Leaving, l.kept.Gone = found.Added, found.Leaving, found.Gone
 	}
-	l.allHere = !slices.ContainsFunc(hosts, func(h string) bool { return !isLocal(h) })
-	for i, host := range hosts {
-		m := &member{id: message.NodeID(i), host: host, state: Dead, since: time.Now(), reason: "not started yet"}
+	ids := l.kept.ids()
+	l.allHere = !slices.ContainsFunc(ids, func(id message.NodeID) bool { return !isLocal(l.kept.host(id)) })
+	for _, id := range ids {
+		host := l.kept.host(id)
+		m := &member{id: id, host: host, state: Dead, since: time.Now(), reason: "not started yet"}
 		if m.listen, m.httpListen, err = l.cfg.addresses(m.id, host, l.allHere); err != nil {
 			return err
 		}
@@ -151,7 +160,12 @@ func (l *Launcher) freePorts() error {
 
 // hireAll starts the wardens of all hosts at once.
 func (l *Launcher) hireAll(ctx context.Context) error {
-	hosts := slices.Compact(slices.Sorted(slices.Values(l.kept.Hosts)))
+	var hosts []string
+	for _, m := range l.nodes {
+		hosts = append(hosts, m.host)
+	}
+	slices.Sort(hosts)
+	hosts = slices.Compact(hosts)
 	errs := make(chan error, len(hosts))
 	for _, host := range hosts {
 		go func() {
@@ -256,7 +270,7 @@ func (l *Launcher) startFirst(ctx context.Context, m *member) {
 	m.begin()
 	m.awaited++
 	l.mu.Unlock()
-	_ = l.launch(ctx, m, m.listen, m.httpListen, l.kept.Formed)
+	_ = l.launch(ctx, m, m.listen, m.httpListen, l.kept.formed(m.id))
 }
 
 // awaitAll waits until each node that lives has come as far as reached says.
@@ -326,7 +340,7 @@ func (l *Launcher) late(ctx context.Context, stage string, done map[message.Node
 // tolerable is the error for a node that died while the cluster started, nil where the others go on
 // without it. l.mu is held.
 func (l *Launcher) tolerable(m *member) error {
-	if l.kept.Formed && message.CodeOf(m.failure) == message.Corrupt {
+	if l.kept.Formed && message.CodeOf(m.failure) == message.Corrupt || slices.Contains(l.kept.Leaving, m.id) {
 		return nil
 	}
 	code := message.Unavailable
@@ -342,9 +356,9 @@ func (l *Launcher) form() error {
 	defer l.mu.Unlock()
 	for _, m := range l.nodes {
 		m.awaited--
-	}
-	if l.kept.Formed {
-		return nil
+		if a := l.kept.late(m.id); a != nil && m.state == Alive {
+			a.Formed = true
+		}
 	}
 	l.kept.Formed = true
 	return l.store.save(&l.kept)
@@ -353,7 +367,7 @@ func (l *Launcher) form() error {
 // Settings are what the cluster was made with.
 func (l *Launcher) Settings() message.Settings { return l.kept.Settings }
 
-// Hosts are the hosts of the nodes, by id.
+// Hosts are the hosts of the nodes that the cluster was made with, by id.
 func (l *Launcher) Hosts() []string { return slices.Clone(l.kept.Hosts) }
 
 // Close stops every node, removes what is temporary and gives the directory back. It waits for all of

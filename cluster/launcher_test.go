@@ -372,7 +372,7 @@ func TestPorts(t *testing.T) {
 func TestBadConfig(t *testing.T) {
 	play(t)
 	for _, c := range []Config{{Nodes: -1}, {Nodes: message.MaxNodes + 1}, {Nodes: 3, Replicas: -1}, {Nodes: 3, Replicas: 10}, {Nodes: 3, Acks: "one"}, {Nodes: 3, Agent: "  "},
-		{Nodes: 3, Hosts: []Host{{"localhost", 2}}}, {Nodes: 3, Memory: 100}, {Nodes: 3, Tick: -1}, {Nodes: 3, Election: 4, Heartbeat: 2}, {Nodes: 3, Port: -5},
+		{Nodes: 3, Hosts: []Host{{"localhost", 2, 0}}}, {Nodes: 3, Memory: 100}, {Nodes: 3, Tick: -1}, {Nodes: 3, Election: 4, Heartbeat: 2}, {Nodes: 3, Port: -5},
 		{Nodes: 3, RemoteBinary: "/opt/my programs/dmalloc"}, {Nodes: 3, Data: "/proc/nowhere"}} {
 		l, err := Start(within(t), c)
 		if err == nil {
@@ -418,7 +418,7 @@ func TestAnotherAgentsHosts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := Config{Nodes: 5, Hosts: []Host{{"alpha.example", 2}, {"beta.example", 2}, {"localhost", 4}}, Agent: script + " -q", RemoteBinary: binary,
+	c := Config{Nodes: 5, Hosts: []Host{{"alpha.example", 2, 0}, {"beta.example", 2, 0}, {"localhost", 4, 0}}, Agent: script + " -q", RemoteBinary: binary,
 		Bind: func(string) string { return "127.0.0.1" }}
 	l := start(t, c)
 	ctx := within(t)

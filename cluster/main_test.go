@@ -83,7 +83,7 @@ func fakeNode() error {
 		if err := os.WriteFile("config.json", first, 0o600); err != nil {
 			return err
 		}
-		if err := replaceFile("peers.json", line); err != nil {
+		if err := ReplaceFile("peers.json", line); err != nil {
 			return err
 		}
 		var p Peers

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -79,7 +80,7 @@ func (l *Launcher) States() []State {
 	states := make([]State, len(l.nodes))
 	for i, m := range l.nodes {
 		states[i] = State{ID: m.id, State: m.state, Pid: m.pid, Host: m.host, Address: m.address, HTTP: m.http, Since: m.since, Reason: m.reason,
-			Incarnation: l.kept.Incarnations[i]}
+			Incarnation: *l.kept.incarnation(m.id)}
 	}
 	return states
 }
@@ -131,9 +132,10 @@ func (l *Launcher) launch(ctx context.Context, m *member, listen, httpListen str
 		return message.Errorf(message.AlreadyDead, "node %s was killed before it could start", m.id)
 	}
 	a, run := l.agents[m.host], m.run
-	incarnation := l.kept.Incarnations[m.id]
+	incarnation := *l.kept.incarnation(m.id)
+	late := l.kept.late(m.id) != nil
 	line := string(message.JSON(NodeConfig{ID: m.id, Settings: l.kept.Settings, Dir: m.dir, Listen: listen, HTTPListen: httpListen,
-		Control: l.cfg.Control, Hosts: l.kept.Hosts, Temporary: l.store.dir == "", Incarnation: incarnation, Join: incarnation > 0, Debug: l.cfg.Debug,
+		Control: l.cfg.Control, Hosts: l.kept.Hosts, Temporary: l.store.dir == "", Incarnation: incarnation, Join: incarnation > 0 || late, Debug: l.cfg.Debug,
 		Certs: l.cfg.Certs, Insecure: l.cfg.Insecure, Tokens: l.cfg.Tokens}))
 	o := order{Do: doStart, Node: m.id, Run: run, Dir: m.dir, Kept: kept, Args: l.cfg.NodeArgs, Line: line}
 	l.mu.Unlock()
@@ -163,8 +165,8 @@ func (l *Launcher) launch(ctx context.Context, m *member, listen, httpListen str
 func (l *Launcher) event(a *agent, r report) {
 	notice := ""
 	l.mu.Lock()
-	if l.agents[a.host] == a && int64(r.Node) < int64(len(l.nodes)) {
-		if m := l.nodes[r.Node]; m.host == a.host && m.run == r.Run && m.state != Dead {
+	if l.agents[a.host] == a {
+		if m := l.find(r.Node); m != nil && m.host == a.host && m.run == r.Run && m.state != Dead {
 			switch r.Says {
 			case saysLine:
 				l.said(a, m, r.Line)
@@ -282,7 +284,7 @@ func (l *Launcher) sendPeers() {
 	l.mu.Lock()
 	var p Peers
 	for _, m := range l.nodes {
-		p.Peers = append(p.Peers, message.Node{ID: m.id, Host: m.host, Address: m.address, HTTP: m.http, Incarnation: l.kept.Incarnations[m.id]})
+		p.Peers = append(p.Peers, message.Node{ID: m.id, Host: m.host, Address: m.address, HTTP: m.http, Incarnation: *l.kept.incarnation(m.id)})
 		if m.state == Dead {
 			p.Down = append(p.Down, m.id)
 		}
@@ -292,7 +294,7 @@ func (l *Launcher) sendPeers() {
 	for _, m := range l.nodes {
 		if a := l.agents[m.host]; a != nil && m.state != Dead {
 			line := healthy
-			if v := l.faults.For(m.id, len(l.nodes)); !v.Healthy() {
+			if v := l.faults.For(m.id, l.span()); !v.Healthy() {
 				p.Faults = &v
 				line = string(message.JSON(p))
 			}
@@ -327,10 +329,41 @@ func cannotListen(id message.NodeID, address string, err error) error {
 
 // member finds a node for a command. l.mu is held.
 func (l *Launcher) member(id message.NodeID) (*member, error) {
-	if int64(id) >= int64(len(l.nodes)) {
-		return nil, message.Errorf(message.NoSuchNode, "there is no node %s; nodes are 0 to %d", id, len(l.nodes)-1)
+	if m := l.find(id); m != nil {
+		return m, nil
 	}
-	return l.nodes[id], nil
+	if slices.Contains(l.kept.Gone, id) {
+		return nil, message.Errorf(message.NoSuchNode, "node %s has left the cluster", id)
+	}
+	return nil, message.Errorf(message.NoSuchNode, "there is no node %s here; nodes are %s", id, l.listed())
+}
+
+// find is nil if there is no such node. l.mu is held.
+func (l *Launcher) find(id message.NodeID) *member {
+	for _, m := range l.nodes {
+		if m.id == id {
+			return m
+		}
+	}
+	return nil
+}
+
+// span is one more than the greatest id. l.mu is held.
+func (l *Launcher) span() int { return int(l.nodes[len(l.nodes)-1].id) + 1 }
+
+// listed names the nodes for a person: 0 to 4, or 0 to 6 without 3. l.mu is held.
+func (l *Launcher) listed() string {
+	text := fmt.Sprintf("%s to %d", l.nodes[0].id, l.span()-1)
+	var missing []string
+	for id := l.nodes[0].id; int(id) < l.span(); id++ {
+		if l.find(id) == nil {
+			missing = append(missing, id.String())
+		}
+	}
+	if len(missing) > 0 {
+		text += " without " + strings.Join(missing, ", ")
+	}
+	return text
 }
 
 // forgetLoss strikes a node from the list of those whose new incarnation the directory may not know.

@@ -38,7 +38,7 @@ func TestOpenAddressesAreRefused(t *testing.T) {
 		"messages":     {Nodes: 1, Bind: open},
 		"HTTP":         {Nodes: 1, HTTP: "0.0.0.0:0"},
 		"all HTTP":     {Nodes: 1, HTTP: ":0"},
-		"another host": {Nodes: 3, Hosts: []Host{{localHost, 2}, {"alpha.example", 1}}, Agent: "false"},
+		"another host": {Nodes: 3, Hosts: []Host{{localHost, 2, 0}, {"alpha.example", 1, 0}}, Agent: "false"},
 	} {
 		_, err := Start(within(t), c)
 		var refusal *OpenError
@@ -63,7 +63,7 @@ func TestOpenAddressesAreRefused(t *testing.T) {
 		}
 	}
 	// Hosts of a hostfile that no node is on do not matter.
-	l := start(t, Config{Nodes: 1, Hosts: []Host{{localHost, 1}, {"alpha.example", 1}}})
+	l := start(t, Config{Nodes: 1, Hosts: []Host{{localHost, 1, 0}, {"alpha.example", 1, 0}}})
 	if s := state(l, 0); s.State != Alive {
 		t.Errorf("%+v", s)
 	}

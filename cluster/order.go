@@ -17,6 +17,7 @@ const (
 	doSignal  = "signal"  // send a node Signal: KILL, STOP or CONT
 	doCorrupt = "corrupt" // flip bits in the files in Dir by Seed; answers Flips
 	doAside   = "aside"   // move a node's Dir out of the way; answers the new name, empty if there was none
+	doRemove  = "remove"  // end a node's process, if there is one, politely first, and delete its Dir
 	doStop    = "stop"    // end all nodes, remove what is temporary
 )
 

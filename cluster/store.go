@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -30,6 +31,94 @@ type kept struct {
 	Incarnations []uint64 `json:"incarnations"` // of the nodes, by id
 	// Lost nodes have a new incarnation that the directory may not know yet.
 	Lost []message.NodeID `json:"lost,omitempty"`
+	// Added are the nodes that came later, in the order of their coming. Settings.Nodes, Hosts and Incarnations
+	// are those of the beginning for ever: all nodes compute the first directory from them.
+	Added   []added          `json:"added,omitempty"`
+	Leaving []message.NodeID `json:"leaving,omitempty"` // are being drained, and then let go
+	Gone    []message.NodeID `json:"gone,omitempty"`    // have left for good
+}
+
+// added is a node that came after the beginning.
+type added struct {
+	ID          message.NodeID `json:"id"` // message.NoNode until the directory has given it one
+	Host        string         `json:"host"`
+	Key         uint64         `json:"key"` // by which the directory knows a repeated request for admission
+	Incarnation uint64         `json:"incarnation"`
+	Formed      bool           `json:"formed"` // it has been ready once, and must have files from now on
+}
+
+// late finds a node that came later, nil if there is none.
+func (k *kept) late(id message.NodeID) *added {
+	for i := range k.Added {
+		if k.Added[i].ID == id {
+			return &k.Added[i]
+		}
+	}
+	return nil
+}
+
+// incarnation is where a node's incarnation stands.
+func (k *kept) incarnation(id message.NodeID) *uint64 {
+	if a := k.late(id); a != nil {
+		return &a.Incarnation
+	}
+	return &k.Incarnations[id]
+}
+
+// formed says whether a node must have files.
+func (k *kept) formed(id message.NodeID) bool {
+	if a := k.late(id); a != nil {
+		return a.Formed
+	}
+	return k.Formed
+}
+
+// ids are the nodes that there are, in order.
+func (k *kept) ids() []message.NodeID {
+	var ids []message.NodeID
+	for i := range k.Hosts {
+		if id := message.NodeID(i); !slices.Contains(k.Gone, id) {
+			ids = append(ids, id)
+		}
+	}
+	for _, a := range k.Added {
+		if a.ID != message.NoNode {
+			ids = append(ids, a.ID)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// host is where a node's files are.
+func (k *kept) host(id message.NodeID) string {
+	if a := k.late(id); a != nil {
+		return a.Host
+	}
+	return k.Hosts[id]
+}
+
+// check refuses what no launcher writes.
+func (k *kept) check() error {
+	n := k.Settings.Nodes
+	if n < 1 || n > message.MaxNodes || len(k.Hosts) != n || len(k.Incarnations) != n {
+		return fmt.Errorf("%d nodes, %d hosts, %d incarnations", n, len(k.Hosts), len(k.Incarnations))
+	}
+	for i, a := range k.Added {
+		if a.ID != message.NoNode && (int64(a.ID) < int64(n) || a.ID >= message.MaxNodes || k.late(a.ID) != &k.Added[i]) {
+			return fmt.Errorf("node %s was not added", a.ID)
+		}
+	}
+	ids := k.ids()
+	for _, id := range slices.Concat(k.Lost, k.Leaving) {
+		if !slices.Contains(ids, id) {
+			return fmt.Errorf("there is no node %s", id)
+		}
+	}
+	if len(ids) == 0 {
+		return errors.New("all nodes have left")
+	}
+	return nil
 }
 
 // store is the kept directory, locked; or nothing, for a temporary cluster.
@@ -103,14 +192,8 @@ func (s *store) read() (*kept, error) {
 	if err := strictJSON(b, &k); err != nil {
 		return nil, damaged(path, err)
 	}
-	n := k.Settings.Nodes
-	if n < 1 || n > message.MaxNodes || len(k.Hosts) != n || len(k.Incarnations) != n {
-		return nil, damaged(path, fmt.Errorf("%d nodes, %d hosts, %d incarnations", n, len(k.Hosts), len(k.Incarnations)))
-	}
-	for _, id := range k.Lost {
-		if int64(id) >= int64(n) {
-			return nil, damaged(path, fmt.Errorf("there is no node %s", id))
-		}
+	if err := k.check(); err != nil {
+		return nil, damaged(path, err)
 	}
 	return &k, nil
 }
@@ -151,13 +234,14 @@ func (s *store) save(k *kept) error {
 		return fmt.Errorf("encode %s: %w", clusterFile, err)
 	}
 	path := filepath.Join(s.dir, clusterFile)
-	if err := replaceFile(path, append(b, '\n')); err != nil {
+	if err := ReplaceFile(path, append(b, '\n')); err != nil {
 		return message.Errorf(message.InvalidArgument, "%s cannot be written: %v; give a directory that can be written", path, err)
 	}
 	return nil
 }
 
-func replaceFile(path string, b []byte) error {
+// ReplaceFile replaces a file at once and durably.
+func ReplaceFile(path string, b []byte) error {
 	f, err := os.OpenFile(path+".tmp", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err

@@ -40,7 +40,7 @@ func TestKeptCluster(t *testing.T) {
 		{Config{LogShards: 16}, []string{"16"}},
 		{Config{Executors: 16}, []string{"16"}},
 		{Config{Topology: []message.Edge{{A: 0, B: 2}, {A: 1, B: 2}}}, []string{"network"}},
-		{Config{Hosts: []Host{{"localhost", 1}, {"b.example", 2}}}, []string{"node 1", "host localhost", "on b.example"}},
+		{Config{Hosts: []Host{{"localhost", 1, 0}, {"b.example", 2, 0}}}, []string{"node 1", "host localhost", "on b.example"}},
 	} {
 		c.config.Data = data
 		_, err := Start(within(t), c.config)

@@ -162,7 +162,7 @@ func (w *warden) read(in io.Reader, orders chan<- order) {
 // obey does an order and answers it.
 func (w *warden) obey(o order) {
 	table := map[string]func(order) (report, error){
-		doHome: w.openHome, doStart: w.start, doSend: w.send, doSignal: w.signal, doAside: w.aside, doCorrupt: w.corrupt, doStop: w.stop,
+		doHome: w.openHome, doStart: w.start, doSend: w.send, doSignal: w.signal, doAside: w.aside, doCorrupt: w.corrupt, doRemove: w.remove, doStop: w.stop,
 	}
 	var r report
 	err := error(message.Errorf(message.Unsupported, "the warden does not know the order %s", message.Quote(o.Do)))
@@ -245,6 +245,25 @@ func (w *warden) aside(o order) (report, error) {
 		}
 		return report{Dir: to}, nil
 	}
+}
+
+// remove ends a node that has left for good and deletes its files. Nothing else waits for it here but orders.
+func (w *warden) remove(o order) (report, error) {
+	if c := w.nodes[o.Node]; c != nil {
+		_ = c.cmd.Process.Signal(syscall.SIGCONT)
+		_ = c.cmd.Process.Signal(syscall.SIGTERM)
+		select {
+		case <-c.gone:
+		case <-time.After(stopPatience):
+			_ = c.cmd.Process.Kill()
+			<-c.gone
+		}
+		delete(w.nodes, o.Node)
+	}
+	if err := os.RemoveAll(o.Dir); err != nil {
+		return report{}, message.Errorf(message.InvalidArgument, "the files of node %s cannot be deleted: %v", o.Node, err)
+	}
+	return report{}, nil
 }
 
 // stop ends every node, politely first. Frozen ones are woken for that.

@@ -95,6 +95,8 @@ func operations(op message.Op) (operation, bool) {
 		return operation{"release", (*Company).release}, true
 	case message.EXPIRE:
 		return operation{"expire", (*Company).expire}, true
+	case message.CAPACITY:
+		return operation{"set the capacity", (*Company).capacity}, true
 	}
 	return operation{}, false
 }

@@ -20,7 +20,7 @@ type Config struct {
 	ID       message.CompanyID
 	Base     message.Addr // a multiple of the page size; 0 means the window of ID
 	Limit    message.Addr // 0 means the end of the window of ID
-	Capacity uint64       // bytes that may be backed here; at most what the window addresses
+	Capacity uint64       // bytes that may be backed here, until CAPACITY says otherwise; at most what the window addresses
 }
 
 // WithDefaults fills in the window, and trims it to whole pages and to what a company can address.

@@ -242,7 +242,9 @@ func TestLoadRefuses(t *testing.T) {
 	}
 	try("nothing", nil, cfg)
 	try("another company", good, Config{ID: 2, Capacity: testCapacity})
-	try("another capacity", good, Config{ID: 1, Capacity: testCapacity + 1})
+	wide := newTest(1)
+	wide.cfg.Capacity = message.WindowSize
+	try("a capacity that no window has", saved(t, wide.Snapshot()), cfg)
 	for i := 0; i < len(good); i += 1 + i/50 {
 		try("cut", good[:i], cfg)
 		bad := bytes.Clone(good)
@@ -252,4 +254,34 @@ func TestLoadRefuses(t *testing.T) {
 	version := bytes.Clone(good)
 	version[4+len(magic)]++
 	try("another version", reframe(version), cfg)
+}
+
+// The capacity follows what the log says, but never below what is allocated; a snapshot keeps it.
+func TestCapacity(t *testing.T) {
+	d := &driver{Company: newTest(1)}
+	set := func(to uint64) uint64 {
+		return d.do(msg(message.CAPACITY, func(m *message.Message) { m.Value = to })).Value
+	}
+	a := d.do(malloc(10 * message.PageSize))
+	for _, row := range []struct{ to, want, room uint64 }{
+		{0, 10 * message.PageSize, 0}, {message.PageSize, 10 * message.PageSize, 0}, {12 * message.PageSize, 12 * message.PageSize, 2 * message.PageSize},
+		{1<<64 - 1, message.WindowSize - message.PageSize, message.WindowSize - 11*message.PageSize}, {11 * message.PageSize, 11 * message.PageSize, message.PageSize},
+	} {
+		if got, s := set(row.to), d.Status(); got != row.want || s.Capacity != row.want || s.Room != row.room {
+			t.Errorf("capacity %d: %d, and %+v; want %d with room for %d", row.to, got, s, row.want, row.room)
+		}
+		if err := d.Verify(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r := d.do(malloc(2 * message.PageSize)); r.Code != message.OutOfMemory {
+		t.Errorf("more than there is room for: %v", r.Code)
+	}
+	if r := d.do(free(a.Address)); r.Code != message.Done || set(message.PageSize) != message.PageSize {
+		t.Errorf("what is free stays in the capacity: %+v", d.Status())
+	}
+	c, err := Load(bytes.NewReader(save(t, d.Company)), Config{ID: 1, Capacity: testCapacity})
+	if err != nil || c.Status() != d.Status() {
+		t.Fatalf("%v: %+v, want %+v", err, c.Status(), d.Status())
+	}
 }

@@ -48,9 +48,12 @@ func (c *Company) loadHead(r *reader) (version uint64) {
 	}
 	said := Config{ID: message.CompanyID(r.num(math.MaxUint32, "company")), Base: message.Addr(r.num(math.MaxUint64, "base")),
 		Limit: message.Addr(r.num(math.MaxUint64, "limit")), Capacity: r.num(math.MaxUint64, "capacity")}
-	if r.err == nil && said != c.cfg {
-		r.fail("it is of company %s from %s to %s with %d bytes, wanted is company %s from %s to %s with %d bytes",
-			said.ID, said.Base, said.Limit, said.Capacity, c.cfg.ID, c.cfg.Base, c.cfg.Limit, c.cfg.Capacity)
+	if r.err == nil && (said.ID != c.cfg.ID || said.Base != c.cfg.Base || said.Limit != c.cfg.Limit || said.Capacity > c.cfg.window()) {
+		r.fail("it is of company %s from %s to %s with %d bytes, wanted is company %s from %s to %s with at most %d bytes",
+			said.ID, said.Base, said.Limit, said.Capacity, c.cfg.ID, c.cfg.Base, c.cfg.Limit, c.cfg.window())
+	}
+	if r.err == nil {
+		c.cfg.Capacity = said.Capacity // which CAPACITY may have changed since the beginning
 	}
 	c.index = r.num(math.MaxUint64, "index")
 	c.clock = r.num(math.MaxUint64, "clock")

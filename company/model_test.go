@@ -111,6 +111,10 @@ func (m *model) expect(t *rapid.T, q *message.Message, got *Result) message.Code
 		}
 		start, p, _ := m.find(q.Address)
 		copy(p[q.Address-start:], q.Data)
+	case message.CAPACITY:
+		if m.capacity = max(q.Value, m.charged); got.Value != m.capacity {
+			t.Fatalf("%s: the capacity is %d, want %d", q, got.Value, m.capacity)
+		}
 	case message.CAS, message.ADD:
 		if q.Address%8 != 0 {
 			return message.InvalidArgument
@@ -187,7 +191,7 @@ func (m *model) draw(t *rapid.T, sent []*message.Message, next map[byte]uint64) 
 	if len(sent) > 0 && rapid.IntRange(0, 4).Draw(t, "repeat") == 0 {
 		return rapid.SampledFrom(sent).Draw(t, "sent")
 	}
-	q := message.New(rapid.SampledFrom([]message.Op{message.MALLOC, message.MALLOC, message.FREE, message.WRITE, message.CAS, message.ADD,
+	q := message.New(rapid.SampledFrom([]message.Op{message.MALLOC, message.MALLOC, message.FREE, message.WRITE, message.CAS, message.ADD, message.CAPACITY,
 		message.LEASE, message.LEASE, message.LEASE, message.RELEASE, message.EXPIRE, message.TERM}).Draw(t, "op"))
 	if id := byte(rapid.IntRange(0, 2).Draw(t, "client")); id != 0 {
 		q.Client[0], q.Seq = id, next[id]
@@ -196,6 +200,10 @@ func (m *model) draw(t *rapid.T, sent []*message.Message, next map[byte]uint64) 
 	}
 	if q.Op == message.MALLOC {
 		q.Size = rapid.OneOf(rapid.Uint64Range(0, 100), rapid.Uint64Range(4000, 9000), rapid.Uint64Range(0, 60000)).Draw(t, "size")
+		return q
+	}
+	if q.Op == message.CAPACITY {
+		q.Value = rapid.Uint64Range(0, 200<<10).Draw(t, "capacity")
 		return q
 	}
 	q.Address = message.HeapBase + message.Addr(rapid.Uint64Range(0, 1<<17).Draw(t, "anywhere"))

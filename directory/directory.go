@@ -65,6 +65,16 @@ func operation(op message.Op) string {
 		return "add a job"
 	case message.JOBDROP:
 		return "drop a job"
+	case message.ADMIT:
+		return "admit a node"
+	case message.DISMISS:
+		return "dismiss a node"
+	case message.GONE:
+		return "a node is gone"
+	case message.MOVE:
+		return "move"
+	case message.FOUND:
+		return "found a company"
 	}
 	return op.String()
 }
@@ -79,13 +89,23 @@ func change(d *message.Directory, m *message.Message) company.Result {
 	case message.TERM:
 		return company.Result{}
 	case message.REGCHANGE:
-		return spread(d, m.Data)
+		return spread(d, m.Data, m.Value == 1)
 	case message.REGDONE:
 		return spreadDone(d, m.Value)
 	case message.JOBADD:
 		return addJob(d, m.Data)
 	case message.JOBDROP:
 		return dropJob(d, string(m.Data))
+	case message.ADMIT:
+		return admit(d, m.Data)
+	case message.DISMISS:
+		return dismiss(d, m.Value)
+	case message.GONE:
+		return leave(d, m.Value)
+	case message.MOVE:
+		return begin(d, m.Data)
+	case message.FOUND:
+		return found(d, m.Data)
 	case message.BOOT, message.RETIRE, message.REPLACE:
 	default:
 		return refuse(message.Unsupported, "the directory does not know %s", m.Op)
@@ -113,6 +133,9 @@ func change(d *message.Directory, m *message.Message) company.Result {
 
 // boot keeps D3.
 func boot(n *message.Node, said message.Node) company.Result {
+	if n.Gone {
+		return goneForGood(n)
+	}
 	if said.Incarnation != n.Incarnation {
 		return refuse(message.Corrupt, "node %s starts as incarnation %d, the directory has %d: its files are of a node that was replaced; start it with revive %s --wipe", n.ID, said.Incarnation, n.Incarnation, n.ID)
 	}
@@ -124,59 +147,6 @@ func boot(n *message.Node, said message.Node) company.Result {
 	if said.Host != "" {
 		n.Host = said.Host
 	}
-	return company.Result{}
-}
-
-// retire gives a node that lost its disk a new incarnation and joining replicas (D2, D4).
-func retire(d *message.Directory, n *message.Node, incarnation uint64) company.Result {
-	if incarnation <= n.Incarnation {
-		if incarnation == n.Incarnation {
-			return company.Result{} // a repetition
-		}
-		return refuse(message.InvalidArgument, "node %s is at incarnation %d already", n.ID, n.Incarnation)
-	}
-	n.Incarnation, n.Boot = incarnation, 0
-	for i := range d.Companies {
-		c := &d.Companies[i]
-		voting, kept := false, c.Owners[:0]
-		for _, o := range c.Owners {
-			if o.Node == n.ID && o.Joining {
-				continue // lost before it had joined
-			}
-			voting = voting || o.Node == n.ID
-			kept = append(kept, o)
-		}
-		joined := len(kept) < len(c.Owners)
-		c.Owners = kept
-		if voting || joined {
-			c.Owners = append(c.Owners, message.Owner{Node: n.ID, Replica: c.Next, Joining: true})
-			c.Next++
-		}
-	}
-	moveRegisters(d, n)
-	return company.Result{}
-}
-
-// replace makes the joining replica of a move a voting one; the node's other one leaves.
-func replace(d *message.Directory, move message.Move) company.Result {
-	c := d.Company(move.Company)
-	if c == nil {
-		return refuse(message.InvalidArgument, "company %s does not exist; the last is %d", move.Company, len(d.Companies)-1)
-	}
-	kept, found := c.Owners[:0], false
-	for _, o := range c.Owners {
-		switch {
-		case o.Node == move.Node && o.Replica == move.Replica:
-			o.Joining, found = false, true
-		case o.Node == move.Node:
-			continue
-		}
-		kept = append(kept, o)
-	}
-	if !found {
-		return refuse(message.InvalidArgument, "company %s has no replica %d on node %s", move.Company, move.Replica, move.Node)
-	}
-	c.Owners = kept
 	return company.Result{}
 }
 
@@ -271,6 +241,9 @@ func (s *State) Check() error {
 			}
 			if s.d.Node(o.Node) == nil {
 				return message.Errorf(message.Corrupt, "company %s is owned by node %s, which does not exist", c.ID, o.Node)
+			}
+			if s.d.Node(o.Node).Gone {
+				return message.Errorf(message.Corrupt, "D7: company %s is owned by node %s, which is gone", c.ID, o.Node)
 			}
 		}
 	}

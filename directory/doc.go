@@ -4,6 +4,9 @@
 //	BOOT    a node starts: its address, and how many times it has started
 //	RETIRE  a node lost its disk: it gets a new incarnation, and a joining replica beside each lost one
 //	REPLACE a joining replica has caught up and votes: the lost one leaves the list
+//	ADMIT, DISMISS, GONE  a node comes in; it is to leave; it has left
+//	MOVE    a change of a company's owners begins; REPLACE ends it
+//	FOUND   another company begins
 //	REGCHANGE, REGDONE  the registers' members change; RETIRE begins such a change too
 //	JOBADD, JOBDROP     the names of modules of jobs
 //
@@ -14,6 +17,9 @@
 //
 //	D5  The registers' epoch grows with every change of their members. Next replaces members only by the
 //	    REGDONE of the epoch that began it, so what was copied for another change does not count.
+//
+//	D6  A company's owners change one at a time, and only as planned for the directory that there is.
+//	D7  A node that is gone owns nothing, keeps no registers and does not come back.
 //
 // It has the shape of package company's state (Apply, Read, Snapshot, Load) but shares none of its rules,
 // which is why it is a package of its own. Next: package owner, which replicates both.

@@ -10,8 +10,9 @@ import (
 )
 
 // spread begins to keep the registers on the nodes listed in data, a JSON array. It may replace a change
-// that is under way: until REGDONE everything is on a quorum of the old members too.
-func spread(d *message.Directory, data []byte) company.Result {
+// that is under way: until REGDONE everything is on a quorum of the old members too. What was not planned was chosen,
+// unless it is all nodes.
+func spread(d *message.Directory, data []byte, planned bool) company.Result {
 	var nodes []message.NodeID
 	if err := json.Unmarshal(data, &nodes); err != nil || len(nodes) == 0 {
 		return refuse(message.InvalidArgument, "registers need at least one node; name those that shall keep them")
@@ -24,9 +25,15 @@ func spread(d *message.Directory, data []byte) company.Result {
 		if n == nil {
 			return refuse(message.NoSuchNode, "node %s is not in the directory; it has %d nodes", id, len(d.Nodes))
 		}
+		if n.Gone {
+			return goneForGood(n)
+		}
 		next[i] = message.Member{Node: id, Incarnation: n.Incarnation}
 	}
 	setNext(&d.Registers, next)
+	if !planned {
+		d.Chosen = slices.ContainsFunc(d.Nodes, func(n message.Node) bool { return !n.Gone && !slices.Contains(nodes, n.ID) })
+	}
 	return company.Result{}
 }
 

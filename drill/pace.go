@@ -101,12 +101,14 @@ func (t *timetable) due(s Step) time.Duration {
 
 // done notes when a step was done.
 func (t *timetable) done(c Command, now time.Duration) {
-	switch v := c.victim(); {
-	case c.ends():
+	if c.ends() {
 		t.note(moment{t.at, now})
-	case c.For > 0:
+		return
+	}
+	if c.For > 0 {
 		t.note(moment{t.at + c.For, now + c.For})
-	case v != 0:
+	}
+	if v := c.victim(); v != 0 { // of a full disk too: its node is revived when it has room again
 		t.began[v] = moment{t.at, now}
 	}
 }

@@ -89,6 +89,8 @@ func TestTimetable(t *testing.T) {
 		{2000 * ms, Command{Verb: "resume", Who: who(5)}, 4900 * ms, 4900 * ms},
 		{1000 * ms, Command{Verb: "kill", Who: who(6)}, 5300 * ms, 5300 * ms}, // on time again
 		{1 * ms, Command{Verb: "heal"}, 5301 * ms, 5301 * ms},
+		{1000 * ms, Command{Verb: "disk full", Who: who(7), For: 400 * ms}, 6301 * ms, 6501 * ms},
+		{600 * ms, Command{Verb: "revive", Who: who(7)}, 7101 * ms, 7101 * ms}, // not before there is room
 	} {
 		if due := tt.due(Step{After: c.after, Command: c.command}); due != c.due {
 			t.Errorf("step %d is due at %v, want %v", i, due, c.due)

@@ -51,17 +51,19 @@ func (p *player) play(ctx context.Context, steps []Step, most time.Duration) {
 	for _, s := range steps {
 		// A script's pauses are kept even when a command took long, so that what ends by --for has ended when the
 		// next begins.
-		pause := s.After
+		pause, c := s.After, s.Command
 		if p.times != nil {
-			pause = p.times.due(s) - p.now()
+			due := p.times.due(s)
+			c = p.concrete(ctx, c) // before the pause: asking who leads takes time, most of all on a busy machine
+			pause = due - p.now()
 		}
 		if !wait(ctx, pause) || most > 0 && p.now()-begin > most {
 			return
 		}
-		if s.Command.Verb == "" {
+		if c.Verb == "" {
 			continue
 		}
-		p.do(ctx, p.concrete(ctx, s.Command))
+		p.do(ctx, p.concrete(ctx, c))
 		if p.times != nil {
 			p.times.done(s.Command, p.now())
 		}

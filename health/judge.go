@@ -46,7 +46,7 @@ func Judge(v View) Report {
 }
 
 func (j *judge) nodes() {
-	for _, n := range j.d.Nodes {
+	for _, n := range j.d.Present() {
 		s, answers := j.v.Said[n.ID]
 		state := j.v.Processes[n.ID]
 		switch {
@@ -108,8 +108,15 @@ func (j *judge) believed(id message.NodeID) string {
 
 func (j *judge) cluster() {
 	s := j.d.Settings
-	c := Cluster{ID: s.Cluster, Nodes: len(j.d.Nodes), Versions: []string{}, Epoch: j.d.Epoch, Replicas: s.Replicas,
+	c := Cluster{ID: s.Cluster, Nodes: len(j.d.Present()), Versions: []string{}, Epoch: j.d.Epoch, Replicas: s.Replicas,
 		RegisterReplicas: j.d.Registers.Replicas, Acks: s.Acks, Memory: s.Memory}
+	c.ReplaceAfterMS, c.Cache, c.WriteBack = -1, s.Cache, s.WriteBack
+	if ms, ever := s.Patience(); ever {
+		c.ReplaceAfterMS = ms
+	}
+	if c.Cache == 0 {
+		c.Cache = message.DefaultCache
+	}
 	if c.Acks == "" {
 		c.Acks = "majority"
 	}
@@ -178,7 +185,10 @@ func (j *judge) verdict(needs []need) {
 	}
 	switch {
 	case r.State == Healthy:
-		r.Verdict = fmt.Sprintf("healthy: %s, %s, all there", count(len(j.d.Nodes), "node"), count(len(r.Companies)-1, "company"))
+		r.Verdict = fmt.Sprintf("healthy: %s, %s, all there", count(len(j.d.Present()), "node"), count(len(r.Companies)-1, "company"))
+		if n, all := r.Cluster.Answering, len(j.d.Present()); n < all { // others have taken the places of the rest
+			r.Verdict = fmt.Sprintf("healthy: %s, none lacks an owner; %d of %s answer", count(len(r.Companies)-1, "company"), n, count(all, "node"))
+		}
 		if len(r.Warnings) > 0 {
 			r.Verdict += fmt.Sprintf("; %s", count(len(r.Warnings), "warning"))
 		}

@@ -14,7 +14,7 @@ func (j *judge) restore(needs []need) (sets [][]message.NodeID, exact bool) {
 		return restore(needs)
 	}
 	var down []message.NodeID
-	for _, n := range j.d.Nodes {
+	for _, n := range j.d.Present() {
 		if _, answers := j.answers(n.ID); !answers && j.states[n.ID] != silent {
 			down = append(down, n.ID)
 		}
@@ -56,7 +56,7 @@ func (j *judge) back(set []message.NodeID) map[message.NodeID]bool {
 	}
 	reached := map[message.NodeID]bool{}
 	var queue []message.NodeID
-	for _, n := range j.d.Nodes {
+	for _, n := range j.d.Present() {
 		if _, answers := j.answers(n.ID); answers {
 			queue = append(queue, n.ID)
 			reached[n.ID] = true
@@ -69,7 +69,7 @@ func (j *judge) back(set []message.NodeID) map[message.NodeID]bool {
 	for len(queue) > 0 {
 		at := queue[0]
 		queue = queue[1:]
-		for _, e := range j.d.Settings.Topology {
+		for _, e := range j.d.Links() {
 			to := e.B
 			if e.B == at {
 				to = e.A

@@ -70,6 +70,9 @@ type Cluster struct {
 	Epoch            uint64   `json:"epoch"`    // of the directory
 	Replicas         int      `json:"replicas"`
 	RegisterReplicas int      `json:"register_replicas"`
+	ReplaceAfterMS   int64    `json:"replace_after_ms"` // that a node may be dead before others take its place; -1: for ever
+	Cache            uint64   `json:"cache"`            // bytes of leased pages that a node keeps
+	WriteBack        bool     `json:"write_back"`       // holders of exclusive leases may keep writes to themselves
 	Acks             string   `json:"acks"`
 	Memory           uint64   `json:"memory"`
 }

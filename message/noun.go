@@ -274,6 +274,35 @@ type Company struct {
 	Capacity uint64    `json:"capacity"` // bytes: the least share of its owners
 	Owners   []Owner   `json:"owners"`
 	Next     uint64    `json:"next"` // the next replica id
+	// Founders are with whom a company began that was founded later. Those of the others are in the plan.
+	Founders []Founder `json:"founders,omitempty"`
+}
+
+// Founder is a replica with which a company begins, and the disk that it begins on.
+type Founder struct {
+	Node        NodeID `json:"node"`
+	Replica     uint64 `json:"replica"`
+	Incarnation uint64 `json:"incarnation,omitempty"`
+}
+
+// Owner finds a replica among the owners, nil if it is none.
+func (c *Company) Owner(replica uint64) *Owner {
+	for i := range c.Owners {
+		if c.Owners[i].Replica == replica {
+			return &c.Owners[i]
+		}
+	}
+	return nil
+}
+
+// Changing says whether a change of the owners is under way.
+func (c *Company) Changing() bool {
+	for _, o := range c.Owners {
+		if o.Joining || o.Leaving {
+			return true
+		}
+	}
+	return false
 }
 
 // OwnerNodes lists the nodes of the owners.
@@ -298,6 +327,8 @@ type Node struct {
 	Memory      uint64 `json:"memory,omitempty"`  // bytes of heap that it gives; 0 means what the settings say
 	Leaving     bool   `json:"leaving,omitempty"` // gets nothing new, and what it owns moves away
 	Gone        bool   `json:"gone,omitempty"`    // has left for good: its id is not used again
+	// Key is what a node that joined drew at random before it asked for admission: asked again, it gets the same id.
+	Key uint64 `json:"key,omitempty"`
 }
 
 // Job is a module of jobs, as the directory knows it. Its bytes lie in registers of JobSpace.
@@ -310,8 +341,9 @@ type Job struct {
 }
 
 // Move names a change of a company's owners. In REPLACE: the replica on Node votes now, and the one that it
-// takes the place of leaves. In MOVE: Node joins, in a new replica, instead of replica From; with From 0 nobody
-// leaves, and with Node NoNode nobody joins.
+// takes the place of leaves; with Node NoNode, Replica has left and nobody took its place. In MOVE: Node joins, in
+// a new replica, instead of replica From; with From 0 nobody leaves, and with Node NoNode nobody joins. Where From
+// itself is joining, it is given up, and who joins in its place does so instead of whom From would have replaced.
 type Move struct {
 	Company CompanyID `json:"company"`
 	Node    NodeID    `json:"node"`
@@ -344,10 +376,11 @@ const (
 type Directory struct {
 	Epoch     uint64    `json:"epoch"`
 	Settings  Settings  `json:"settings"`
-	Nodes     []Node    `json:"nodes"`          // by id
-	Companies []Company `json:"companies"`      // by id; the first is the directory itself
-	Registers Registers `json:"registers"`      // who keeps the registers
-	Jobs      []Job     `json:"jobs,omitempty"` // modules of jobs, by name
+	Nodes     []Node    `json:"nodes"`                      // by id
+	Companies []Company `json:"companies"`                  // by id; the first is the directory itself
+	Registers Registers `json:"registers"`                  // who keeps the registers
+	Chosen    bool      `json:"registers_chosen,omitempty"` // a user has said on which nodes: others do not join by themselves
+	Jobs      []Job     `json:"jobs,omitempty"`             // modules of jobs, by name
 }
 
 // Company finds a company, nil if there is none.
@@ -366,6 +399,45 @@ func (d *Directory) Node(id NodeID) *Node {
 	return &d.Nodes[id]
 }
 
+// Links are the direct links as they are now. A node that came later and has none of its own has one to everybody,
+// for it was not in the drawing. None at all means that everybody reaches everybody.
+func (d *Directory) Links() []Edge {
+	edges := append([]Edge(nil), d.Settings.Topology...)
+	if len(edges) == 0 {
+		return nil
+	}
+	drawn := make([]bool, len(d.Nodes))
+	for _, e := range edges {
+		for _, n := range []NodeID{e.A, e.B} {
+			if int64(n) < int64(len(drawn)) {
+				drawn[n] = true
+			}
+		}
+	}
+	for i := max(0, d.Settings.Nodes); i < len(d.Nodes); i++ {
+		if drawn[i] || d.Nodes[i].Gone {
+			continue
+		}
+		for j := range d.Nodes {
+			if !d.Nodes[j].Gone && (j < i || drawn[j]) && j != i {
+				edges = append(edges, Edge{A: NodeID(j), B: NodeID(i)})
+			}
+		}
+	}
+	return edges
+}
+
+// Patience is for how long a node may be dead, in milliseconds, before others take its place; false: for ever.
+func (s Settings) Patience() (ms int64, ever bool) {
+	switch {
+	case s.ReplaceAfter < 0:
+		return 0, false
+	case s.ReplaceAfter == 0:
+		return DefaultReplaceAfter, true
+	}
+	return int64(s.ReplaceAfter), true
+}
+
 // Clone copies the directory.
 func (d *Directory) Clone() *Directory {
 	e := *d
@@ -373,6 +445,7 @@ func (d *Directory) Clone() *Directory {
 	e.Companies = append([]Company(nil), d.Companies...)
 	for i := range e.Companies {
 		e.Companies[i].Owners = append([]Owner(nil), e.Companies[i].Owners...)
+		e.Companies[i].Founders = append([]Founder(nil), e.Companies[i].Founders...)
 	}
 	e.Settings.Topology = append([]Edge(nil), d.Settings.Topology...)
 	e.Registers = d.Registers.Clone()

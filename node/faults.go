@@ -11,7 +11,14 @@ import (
 // SetFaults makes this node behave as the faults are now: those of its links, its disk and its clock that the view
 // does not have are over. Links are those to neighbours; what a client from outside says is never cut.
 func (n *Node) SetFaults(v fault.View) {
-	for i := range n.cfg.Settings.Nodes {
+	ids := n.cfg.Settings.Nodes
+	if d := n.directory.Load(); d != nil {
+		ids = max(ids, len(d.Nodes))
+	}
+	for id := range v.Links { // of a node that comes, the directory may not tell yet
+		ids = max(ids, int(id)+1)
+	}
+	for i := range ids {
 		if id := message.NodeID(i); id != n.cfg.ID {
 			l := v.Links[id]
 			n.transport.SetFault(id, transport.LinkFault{Cut: l.Cut, Delay: l.Delay, Drop: l.Drop})

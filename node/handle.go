@@ -25,6 +25,8 @@ func init() {
 		message.OUTCOME: logged, message.DROP: logged, message.FINISH: logged,
 		message.REGCHANGE: directoryLogged, message.REGDONE: directoryLogged, message.JOBADD: addJob, message.JOBDROP: directoryLogged,
 		message.BOOT: directoryLogged, message.RETIRE: directoryLogged, message.REPLACE: directoryLogged,
+		message.ADMIT: directoryLogged, message.DISMISS: directoryLogged, message.GONE: directoryLogged,
+		message.MOVE: directoryLogged, message.FOUND: directoryLogged, message.CAPACITY: logged,
 		message.READ: readBytes, message.DUMP: read, message.TABLE: read, message.LEASES: read,
 		message.LEASE: takeLease, message.RELEASE: giveLease, message.REVOKE: revokeLease, message.SYNC: syncLeases,
 		message.TEST: test, message.NONE: test,
@@ -36,6 +38,7 @@ func init() {
 		message.REGLIST: registers, message.REGDIGEST: registers,
 		message.JOB: runJob, message.JOBRUN: jobHere, message.GOSSIP: gossip,
 		message.DIE: toLauncher, message.REVIVE: toLauncher, message.PAUSE: toLauncher, message.RESUME: toLauncher,
+		message.NODEADD: toLauncher, message.NODEREMOVE: toLauncher,
 		message.FAULT: toLauncher, message.HEAL: toLauncher, message.FAULTS: toLauncher, message.CORRUPT: toLauncher,
 	}
 }

@@ -92,6 +92,7 @@ func (n *Node) writeMetrics(w io.Writer) {
 		}
 		fmt.Fprintf(w, "dmalloc_certificate_expires_seconds %d\ndmalloc_certificate_usable %d\n", n.cfg.Certs.Expires().Unix(), usable)
 	}
+	n.writeMoves(w)
 	fmt.Fprintf(w, "dmalloc_boot %d\n", s.Boot)
 	for _, r := range s.Replicas {
 		leads := 0

@@ -1,12 +1,15 @@
 package node
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"dmalloc/message"
 )
@@ -21,6 +24,38 @@ type identity struct {
 	Boot        uint64         `json:"boot"` // how many times the node has started here
 	Replicas    []kept         `json:"replicas"`
 	Registers   bool           `json:"registers"` // their files are there: without them this incarnation has lost its memory
+	// Sum is the CRC-32C of the file without this field; empty in files of programs that kept none.
+	Sum string `json:"sum,omitempty"`
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// encode is the file of an identity, with its sum.
+func (id identity) encode() ([]byte, error) {
+	id.Sum = ""
+	b, err := json.MarshalIndent(id, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("encode %s: %w", identityFile, err)
+	}
+	id.Sum = fmt.Sprintf("%08x", crc32.Checksum(b, castagnoli))
+	b, err = json.MarshalIndent(id, "", "  ")
+	return append(b, '\n'), err
+}
+
+// decodeIdentity reads what encode wrote and refuses what was altered since.
+func decodeIdentity(b []byte) (id identity, err error) {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields() // the name of a field may be what was altered
+	if err := d.Decode(&id); err != nil {
+		return id, err
+	}
+	if id.Sum == "" {
+		return id, nil
+	}
+	if again, err := id.encode(); err != nil || !bytes.Equal(again, b) {
+		return id, errors.New("its checksum does not fit")
+	}
+	return id, nil
 }
 
 // kept is a replica of which this directory has, or is about to get, the log.
@@ -31,6 +66,8 @@ type kept struct {
 	// It was added later and is no founder. It starts as non-voting for ever: Dragonboat makes a voter of
 	// it when its log says so, and panics when a voter's log says that it was added without a vote.
 	Joined bool `json:"joined"`
+	// The company has removed it, and its log is about to be deleted.
+	Removed bool `json:"removed,omitempty"`
 }
 
 const identityFile = "identity.json"
@@ -50,8 +87,8 @@ func openIdentity(dir string, cfg Config, seats []kept) (*identity, error) {
 	case err != nil:
 		return nil, message.Errorf(message.InvalidArgument, "node %s cannot read its identity: %v", cfg.ID, err)
 	default:
-		var found identity
-		if err := json.Unmarshal(b, &found); err != nil {
+		found, err := decodeIdentity(b)
+		if err != nil {
 			return nil, message.Errorf(message.Corrupt, "%s in %s is damaged (%v): start the node with revive %s --wipe", identityFile, dir, err, cfg.ID)
 		}
 		if err := found.matches(dir, id); err != nil {
@@ -88,18 +125,23 @@ func (id *identity) find(c message.CompanyID, replica uint64) *kept {
 	return nil
 }
 
+// forget drops the row of a company's replica.
+func (id *identity) forget(c message.CompanyID, replica uint64) {
+	id.Replicas = slices.DeleteFunc(id.Replicas, func(k kept) bool { return k.Company == c && k.Replica == replica })
+}
+
 // save replaces the file at once and durably.
 func (id *identity) save(dir string) error {
-	b, err := json.MarshalIndent(id, "", "  ")
+	b, err := id.encode()
 	if err != nil {
-		return fmt.Errorf("encode %s: %w", identityFile, err)
+		return err
 	}
 	path := filepath.Join(dir, identityFile)
 	f, err := os.OpenFile(path+".tmp", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return message.Errorf(message.InvalidArgument, "node %s cannot write to %s: %v", id.Node, dir, err)
 	}
-	_, err = f.Write(append(b, '\n'))
+	_, err = f.Write(b)
 	err = errors.Join(err, f.Sync(), f.Close())
 	if err == nil {
 		err = os.Rename(path+".tmp", path)

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,21 +35,25 @@ import (
 type Config struct {
 	ID          message.NodeID
 	Settings    message.Settings
-	Hosts       []string // of all nodes, by id
+	Hosts       []string // of the nodes that the cluster was made with, by id
+	Host        string   // this node's own, if it came later
 	Dir         string   // the node's own, kept between its starts
 	Listener    net.Listener
 	HTTP        net.Listener
 	Incarnation uint64
-	Join        bool   // the disk was lost: take up the replicas that the directory gives this incarnation
-	Control     string // where the launcher listens; empty if there is none
-	Peers       []message.Node
-	Faults      fault.View // what is wrong on purpose from the start
-	Log         *slog.Logger
-	Journal     func() []byte // the last lines of Log, for JOURNAL; nil if nobody keeps them
-	Debug       bool          // profiles over HTTP
-	Certs       *certs.Config // for everything that listens or dials; nil: no TLS
-	Tokens      [][]byte      // SHA-256 of what HTTP requests must show one of; empty: they need none
-	Version     string
+	Join        bool // the node came later or lost its disk: take up the replicas that the directory gives this incarnation
+	// Found is the directory of the cluster that a node joins by itself. Nobody tells it where the others are: it goes
+	// by the directory alone. nil: the launcher tells.
+	Found   *message.Directory
+	Control string // where the launcher listens; empty if there is none
+	Peers   []message.Node
+	Faults  fault.View // what is wrong on purpose from the start
+	Log     *slog.Logger
+	Journal func() []byte // the last lines of Log, for JOURNAL; nil if nobody keeps them
+	Debug   bool          // profiles over HTTP
+	Certs   *certs.Config // for everything that listens or dials; nil: no TLS
+	Tokens  [][]byte      // SHA-256 of what HTTP requests must show one of; empty: they need none
+	Version string
 }
 
 // Node is one running node.
@@ -85,8 +90,16 @@ type Node struct {
 	disk  faultfs.Switch // under the log and the registers
 	clock atomic.Int64   // nanoseconds that this node's clock is wrong by
 
-	open   atomic.Bool // the owners are there: requests can be answered
-	moving atomic.Bool // a task moves registers
+	open     atomic.Bool   // the owners are there: requests can be answered
+	moving   atomic.Bool   // a task moves registers
+	planning atomic.Bool   // a task plans for the directory
+	left     chan struct{} // closed when the directory says that this node has left
+	leaving  sync.Once
+
+	newsMu sync.Mutex // one at a time tells transport and failure detector who is where
+	peers  map[message.NodeID]transport.Peer
+	ids    []message.NodeID
+	prefer map[message.CompanyID]bool // led here; whoever is the first owner shall lead. Only watch uses it
 
 	taskMu sync.Mutex // guards closed against a task that starts
 	closed bool
@@ -102,7 +115,7 @@ const queries = 8 // SQL and LOG requests under way; beyond them Busy
 // Start opens the node's files and begins to serve. It returns before the node has caught up: see Ready.
 func Start(cfg Config) (_ *Node, err error) {
 	n := &Node{cfg: cfg, stats: newStats(), started: time.Now(), queries: make(chan struct{}, queries),
-		election: election.New(), failure: make(chan error, 1)}
+		election: election.New(), failure: make(chan error, 1), left: make(chan struct{}), prefer: map[message.CompanyID]bool{}}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
@@ -120,14 +133,17 @@ func Start(cfg Config) (_ *Node, err error) {
 	if err := n.openTransport(); err != nil {
 		return nil, err
 	}
+	if cfg.Found != nil {
+		n.learn(cfg.Found)
+	}
 	n.SetPeers(cfg.Peers, nil)
 	n.SetFaults(cfg.Faults)
 	n.control = client.NewControl(cfg.Control, client.Options{Certs: cfg.Certs})
-	if err := n.openMembers(initial); err != nil {
+	if err := n.openMembers(n.directory.Load()); err != nil {
 		return nil, err
 	}
 	n.holder, n.lessor = newHolder(n), newLessor(n)
-	c := client.Config{Carrier: carrier{n}, Home: cfg.ID, Directory: initial, States: n.control.States, Faults: n.control.Faults, Doubt: n.doubt, Local: n.holder}
+	c := client.Config{Carrier: carrier{n}, Home: cfg.ID, Directory: n.directory.Load(), States: n.control.States, Faults: n.control.Faults, Doubt: n.doubt, Local: n.holder}
 	if n.heap, err = client.New(c); err != nil {
 		return nil, err
 	}
@@ -197,14 +213,24 @@ func (n *Node) openOwners(initial *message.Directory) (err error) {
 	}
 	have := n.host.Kept()
 	for _, k := range n.identity.Replicas {
-		if replica, ok := have[k.Company]; k.Started && (!ok || replica != k.Replica) {
+		if replica, ok := have[k.Company]; k.Started && !k.Removed && (!ok || replica != k.Replica) {
 			return message.Errorf(message.Corrupt, "node %s has lost the log of company %s; start it with revive %s --wipe", n.cfg.ID, k.Company, n.cfg.ID)
 		}
 	}
-	for _, k := range n.identity.Replicas {
+	for _, k := range slices.Clone(n.identity.Replicas) {
+		if k.Removed {
+			continue // takeSeats deletes it
+		}
+		c := initial.Company(k.Company)
+		if _, ok := have[k.Company]; !ok && !k.Joined && c == nil {
+			n.identity.forget(k.Company, k.Replica) // it was about to found a company; the directory says with whom
+			continue
+		}
 		seat := owner.Seat{Company: k.Company, Replica: k.Replica, Voting: !k.Joined, Join: k.Joined && !k.Started}
 		if _, ok := have[k.Company]; !ok && !k.Joined {
-			seat.Founders = initial.Company(k.Company).Owners
+			for _, o := range c.Owners {
+				seat.Founders = append(seat.Founders, message.Founder{Node: o.Node, Replica: o.Replica})
+			}
 		}
 		if err := n.seat(seat); err != nil {
 			return err
@@ -218,10 +244,15 @@ func (n *Node) seat(s owner.Seat) error {
 	initial := ring.Plan(n.cfg.Settings, n.cfg.Hosts)
 	var state owner.Machine
 	if s.Company == 0 {
+		// What may change from start to start is no part of the state that the log makes.
+		initial.Settings.ReplaceAfter, initial.Settings.Cache, initial.Settings.WriteBack = 0, 0, false
 		state = owner.NewDirectory(initial)
 	} else {
-		c := initial.Company(s.Company)
-		state = owner.NewHeap(company.Config{ID: c.ID, Base: c.Base, Limit: c.Limit, Capacity: c.Capacity})
+		cfg := company.Config{ID: s.Company} // founded later: its log gives it its capacity
+		if c := initial.Company(s.Company); c != nil {
+			cfg = company.Config{ID: c.ID, Base: c.Base, Limit: c.Limit, Capacity: c.Capacity}
+		}
+		state = owner.NewHeap(cfg)
 	}
 	k := n.identity.find(s.Company, s.Replica)
 	if k == nil {
@@ -255,22 +286,16 @@ func (n *Node) SetPeers(peers []message.Node, dead []message.NodeID) {
 	if len(peers) == 0 {
 		return
 	}
-	m := map[message.NodeID]transport.Peer{}
-	for _, p := range peers {
-		if p.ID != n.cfg.ID {
-			m[p.ID] = transport.Peer{Address: p.Address, Incarnation: p.Incarnation}
-		}
-	}
-	n.transport.SetPeers(m)
 	n.told.Store(&peers)
 	for {
 		old := n.directory.Load()
 		d := old.Clone()
 		n.address(d)
 		if n.directory.CompareAndSwap(old, d) {
-			return
+			break
 		}
 	}
+	n.spreadNews(true)
 }
 
 // address puts into a directory where the launcher says that nodes are. The log may still have the
@@ -363,7 +388,7 @@ const leaderless = 3 * time.Second
 
 // Ready waits until this node has caught up in each of its companies, as far as they have a majority.
 func (n *Node) Ready(ctx context.Context) error {
-	for n.cfg.Join && n.joining() { // its seats are to be given, and then to vote
+	for n.late() && !n.admitted() || n.cfg.Join && (!n.late() || n.cfg.Incarnation > 0) && n.joining() { // its seats are to be given, and then to vote
 		select {
 		case <-time.After(watchBusy):
 		case <-ctx.Done():
@@ -378,7 +403,7 @@ func (n *Node) Ready(ctx context.Context) error {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			if err == nil {
+			if err == nil || n.host.Replica(r.ID) != r { // or it was replaced while it was away
 				break
 			}
 			if _, _, known := r.Leader(); !known {
@@ -386,7 +411,7 @@ func (n *Node) Ready(ctx context.Context) error {
 			}
 		}
 	}
-	if n.identity.Boot == 1 && !n.cfg.Join {
+	if n.identity.Boot == 1 && !n.cfg.Join && !n.late() {
 		n.balance(ctx)
 	}
 	return nil

@@ -66,6 +66,7 @@ func (n *Node) learn(d *message.Directory) {
 			}
 		}
 		n.address(next)
+		n.configure(next)
 		if n.directory.CompareAndSwap(old, next) {
 			if n.table != nil {
 				n.table.SetDirectory(next)
@@ -73,9 +74,17 @@ func (n *Node) learn(d *message.Directory) {
 			if n.keeper != nil {
 				n.keeper.Learn(next.Registers)
 			}
+			n.spreadNews(false)
 			return
 		}
 	}
+}
+
+// configure puts into a directory the settings that may change from one start to the next. Its log does not have
+// them: they are those of the processes.
+func (n *Node) configure(d *message.Directory) {
+	s := &n.cfg.Settings
+	d.Settings.ReplaceAfter, d.Settings.Cache, d.Settings.WriteBack = s.ReplaceAfter, s.Cache, s.WriteBack
 }
 
 // led hears of a change of leadership.

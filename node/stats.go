@@ -79,6 +79,7 @@ type stats struct {
 	refused      atomic.Uint64
 	settled      atomic.Uint64
 	moves        atomic.Uint64
+	begun        atomic.Uint64 // moves that this node planned as the directory's leader
 }
 
 func newStats() *stats {

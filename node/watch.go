@@ -21,6 +21,7 @@ const (
 // announce tells the directory that the node has started, and ends the node when its files are too old.
 func (n *Node) announce() {
 	me := message.Node{ID: n.cfg.ID, Address: n.cfg.Listener.Addr().String(), Boot: n.identity.Boot, Incarnation: n.cfg.Incarnation}
+	me.Host = n.cfg.Host
 	if int(n.cfg.ID) < len(n.cfg.Hosts) {
 		me.Host = n.cfg.Hosts[n.cfg.ID]
 	}
@@ -37,6 +38,8 @@ func (n *Node) announce() {
 		case message.Corrupt:
 			n.fail(err)
 			return
+		case message.NoSuchNode:
+			n.askDirectory() // which may say that it has left
 		}
 		select {
 		case <-time.After(200 * time.Millisecond):
@@ -60,7 +63,7 @@ func (n *Node) watch() {
 		case <-timer.C:
 		}
 		n.readDirectory()
-		if n.host.Replica(0) == nil && (tick%directoryTTL == 1 || n.unsettled()) {
+		if n.outOfDate() && (tick%directoryTTL == 1 || n.unsettled()) {
 			n.askDirectory()
 		}
 		if tick%tidyEvery == 0 {
@@ -69,15 +72,19 @@ func (n *Node) watch() {
 		n.fitCache()
 		n.takeSeats()
 		n.moveRegisters()
+		n.planNext()
 		if timer.Reset(watchEvery); n.unsettled() {
 			timer.Reset(watchBusy)
 		}
 		for _, r := range n.host.Replicas() {
 			if !r.Leads() {
 				delete(pending, r.ID)
+				delete(n.prefer, r.ID)
 				continue
 			}
 			n.mend(r)
+			n.prefers(r)
+			n.size(r)
 			if r.ID != 0 {
 				pending[r.ID] = n.settle(r, pending[r.ID])
 			}
@@ -88,16 +95,14 @@ func (n *Node) watch() {
 // unsettled says whether the directory shows a change under way.
 func (n *Node) unsettled() bool {
 	for _, c := range n.directory.Load().Companies {
-		for _, o := range c.Owners {
-			if o.Joining {
-				return true
-			}
+		if c.Changing() {
+			return true
 		}
 	}
 	if len(n.directory.Load().Registers.Next) > 0 {
 		return true
 	}
-	return n.cfg.Join && len(n.host.Replicas()) == 0
+	return n.cfg.Join && !n.late() && len(n.host.Replicas()) == 0
 }
 
 func (n *Node) askDirectory() {
@@ -112,71 +117,41 @@ func (n *Node) askDirectoryNow(ctx context.Context) {
 	}
 }
 
-// takeSeats starts the replicas that the directory gives this incarnation of this node.
-func (n *Node) takeSeats() {
-	n.seatMu.Lock()
-	defer n.seatMu.Unlock()
-	d := n.directory.Load()
-	me := d.Node(n.cfg.ID)
-	if me == nil || me.Incarnation != n.cfg.Incarnation {
-		return
-	}
-	for _, c := range d.Companies {
-		n.host.Know(c.ID, c.Owners)
-		for _, o := range c.Owners {
-			if o.Node != n.cfg.ID {
-				continue
-			}
-			if n.identity.find(c.ID, o.Replica) != nil || n.host.Replica(c.ID) != nil || !o.Joining {
-				continue
-			}
-			if err := n.seat(owner.Seat{Company: c.ID, Replica: o.Replica, Join: true}); err != nil {
-				n.cfg.Log.Error("join a company", "company", c.ID, "replica", o.Replica, "error", err)
-			}
-		}
-	}
-}
-
 // mend takes the next step towards the owners that the directory wants for a company led here.
 func (n *Node) mend(r *owner.Replica) {
 	d := n.directory.Load()
 	c := d.Company(r.ID)
-	joining := false
-	for _, o := range c.Owners {
-		joining = joining || o.Joining
-	}
-	if !joining {
+	if c == nil || !c.Changing() || n.unsure(c) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(n.ctx, 3*time.Second)
 	defer cancel()
 	for ctx.Err() == nil {
-		members, order, err := r.Members(ctx)
+		members, order, err := r.Members(ctx, d)
 		if err != nil {
 			return
 		}
 		applied := r.Status().Applied
-		step := owner.Plan(c.Owners, members, func(replica uint64) bool {
+		step := owner.Plan(c, members, r.Replica, func(replica uint64) bool {
 			for _, o := range c.Owners {
 				if o.Replica == replica {
 					return n.heap.Applied(ctx, o.Node, r.ID, replica) >= applied
 				}
 			}
 			return false
-		})
+		}, n.down)
 		switch step.Kind {
 		case owner.Settled, owner.Wait:
 			return
-		case owner.Record:
-			if err := n.heap.Change(ctx, message.REPLACE, message.Move{Company: r.ID, Node: step.Node, Replica: step.Replica}); err != nil {
-				return
-			}
-			n.stats.moves.Add(1)
-			n.askDirectory()
+		case owner.Record, owner.Forget:
+			n.record(ctx, r, step)
 			return
 		}
 		if err := r.Take(ctx, step, d.Node(step.Node).Incarnation, order); err != nil {
 			n.cfg.Log.Warn("mend a company", "company", r.ID, "step", step, "error", err)
+			return
+		}
+		if step.Kind == owner.Handover { // the next leader goes on
 			return
 		}
 	}

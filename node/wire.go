@@ -23,6 +23,6 @@ func (n *Node) openTransport() (err error) {
 	if err != nil {
 		return err
 	}
-	n.transport.SetTopology(n.cfg.Settings.Nodes, n.cfg.Settings.Topology)
+	n.transport.SetTopology(n.links(n.directory.Load()))
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -210,12 +211,22 @@ func (s *sentinel) settle(dir string) error {
 				return err
 			}
 		case info.Mode().IsRegular():
+			s.trim(path, info.Size())
 			if err := s.sync(path); err != nil {
 				return err
 			}
 		}
 	}
 	return errors.Join(err, s.sync(dir))
+}
+
+// trim gives back what was reserved behind the end of a log that nobody writes any more: each start begins a new one,
+// and a node that is killed every few seconds would fill the disk with 64 MiB a company and start. What cannot be given
+// back stays reserved, which hurts nobody else.
+func (s *sentinel) trim(path string, size int64) {
+	if filepath.Ext(path) == ".log" && s.inner == vfs.Default {
+		_ = os.Truncate(path, size)
+	}
 }
 
 func (s *sentinel) sync(path string) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"sort"
@@ -147,18 +148,20 @@ func (h *Host) Close() {
 type Seat struct {
 	Company  message.CompanyID
 	Replica  uint64
-	Founders []message.Owner // with whom the company begins; nil when the log exists already, or when joining
-	Join     bool            // the replica is added to a company that exists, and has no log yet
-	Voting   bool            // false while it catches up
+	Founders []message.Founder // with whom the company begins; nil when the log exists already, or when joining
+	Join     bool              // the replica is added to a company that exists, and has no log yet
+	Voting   bool              // false while it catches up
 }
 
 // Start begins to own a company, with the state empty.
 func (h *Host) Start(seat Seat, state Machine) (*Replica, error) {
 	members := map[uint64]dragonboat.Target{}
+	known := []message.Owner{{Node: h.cfg.Node, Replica: seat.Replica}}
 	for _, o := range seat.Founders {
-		members[o.Replica] = target(h.cfg.Settings.Cluster, o.Node, 0)
+		members[o.Replica] = target(h.cfg.Settings.Cluster, o.Node, o.Incarnation)
+		known = append(known, message.Owner{Node: o.Node, Replica: o.Replica})
 	}
-	h.Know(seat.Company, append([]message.Owner{{Node: h.cfg.Node, Replica: seat.Replica}}, seat.Founders...))
+	h.Know(seat.Company, known)
 	m := &machine{id: seat.Company, origin: h.origin, observer: h.cfg.Observer, state: state, waiting: map[uint64]chan []company.Result{}}
 	m.outgrown = func() {
 		select {
@@ -190,6 +193,30 @@ func (h *Host) Start(seat Seat, state Machine) (*Replica, error) {
 		return nil, fmt.Errorf("start replica %d of company %s: %w", seat.Replica, seat.Company, err)
 	}
 	return r, nil
+}
+
+// Drop ends a replica that the company has removed, and deletes what was kept of it. Asked again it goes on where it
+// was cut short.
+func (h *Host) Drop(ctx context.Context, id message.CompanyID, replica uint64) error {
+	h.mu.Lock()
+	r := h.replicas[id]
+	if r != nil && r.Replica == replica {
+		delete(h.replicas, id)
+	}
+	h.mu.Unlock()
+	if r != nil && r.Replica == replica {
+		r.stop()
+	}
+	err := h.disk.run(func() error {
+		if err := h.nh.StopReplica(uint64(id), replica); err != nil && !errors.Is(err, dragonboat.ErrShardNotFound) {
+			return err
+		}
+		return h.nh.SyncRemoveData(ctx, uint64(id), replica)
+	})
+	if err != nil {
+		return fmt.Errorf("delete replica %d of company %s: %w", replica, id, err)
+	}
+	return nil
 }
 
 // Replica is this node's owner of a company, nil if it has none.

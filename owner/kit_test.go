@@ -96,7 +96,7 @@ func alone(dir string) Config {
 func kitSeat(h *Host) Seat {
 	s := Seat{Company: 1, Replica: 1, Voting: true}
 	if _, ok := h.Kept()[1]; !ok {
-		s.Founders = []message.Owner{{Node: 0, Replica: 1}}
+		s.Founders = []message.Founder{{Node: 0, Replica: 1}}
 	}
 	return s
 }

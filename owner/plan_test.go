@@ -8,6 +8,8 @@ import (
 	"dmalloc/message"
 )
 
+func nobody(message.NodeID) bool { return false }
+
 // A lost disk is replaced in the order add, catch up, remove, promote, record; whatever is cut short
 // goes on where it stopped, and the company always keeps a majority of voters that know its log.
 func TestPlanReplacesInOrder(t *testing.T) {
@@ -16,7 +18,7 @@ func TestPlanReplacesInOrder(t *testing.T) {
 	caughtUp := false
 	var steps []StepKind
 	for range 10 {
-		s := Plan(owners, now, func(uint64) bool { return caughtUp })
+		s := Plan(&message.Company{Owners: owners, Next: 5}, now, 1, func(uint64) bool { return caughtUp }, nobody)
 		steps = append(steps, s.Kind)
 		switch s.Kind {
 		case Join:
@@ -49,7 +51,7 @@ func TestPlanRemovesLeftovers(t *testing.T) {
 	owners := []message.Owner{{Node: 0, Replica: 1}, {Node: 1, Replica: 2}, {Node: 2, Replica: 5, Joining: true}}
 	now := Members{Voting: map[uint64]message.NodeID{1: 0, 2: 1, 4: 2}, Joining: map[uint64]message.NodeID{3: 2}}
 	for _, want := range []Step{{Remove, 3, 2}, {Remove, 4, 2}, {Join, 5, 2}} {
-		got := Plan(owners, now, func(uint64) bool { return true })
+		got := Plan(&message.Company{Owners: owners, Next: 6}, now, 1, func(uint64) bool { return true }, nobody)
 		if got != want {
 			t.Fatalf("step %+v, want %+v", got, want)
 		}

@@ -44,13 +44,14 @@ type Replica struct {
 	reads   *queue
 	number  atomic.Uint64
 	lanes   sync.WaitGroup
+	ended   chan struct{} // closed by stop
 
 	elapsedMu sync.Mutex
 	lastBatch time.Time // when this leader last proposed
 }
 
 func newReplica(h *Host, id message.CompanyID, replica uint64, m *machine) *Replica {
-	r := &Replica{ID: id, Replica: replica, host: h, machine: m, writes: newQueue(), reads: newQueue()}
+	r := &Replica{ID: id, Replica: replica, host: h, machine: m, writes: newQueue(), reads: newQueue(), ended: make(chan struct{})}
 	r.lead.Store(&leadership{node: message.NoNode, over: make(chan struct{}), since: time.Now()})
 	return r
 }
@@ -65,6 +66,7 @@ func (r *Replica) start() {
 }
 
 func (r *Replica) stop() {
+	close(r.ended)
 	left := append(r.writes.close(), r.reads.close()...)
 	for _, q := range left {
 		q.reply(q.m.Answer(message.Retry, "node is stopping"))
@@ -279,6 +281,8 @@ func (r *Replica) CatchUp(ctx context.Context) error {
 		}
 		select {
 		case <-time.After(10 * time.Millisecond):
+		case <-r.ended:
+			return message.Errorf(message.Unavailable, "this replica of company %s has ended", r.ID)
 		case <-ctx.Done():
 			return ctx.Err()
 		}

@@ -66,6 +66,10 @@ type Control interface {
 	Kill(ctx context.Context, id message.NodeID) error
 	// Revive returns when the node has caught up. progress is called with words for a person.
 	Revive(ctx context.Context, id message.NodeID, wipe bool, progress func(string)) error
+	// AddNode starts another node, on a host that has room if none is named, and returns when it takes part.
+	AddNode(ctx context.Context, host string, progress func(string)) (client.Node, error)
+	// RemoveNode drains a node and returns when it is gone. When ctx ends first, the draining goes on.
+	RemoveNode(ctx context.Context, id message.NodeID, progress func(string)) (client.Removal, error)
 	Pause(ctx context.Context, id message.NodeID) error
 	Resume(ctx context.Context, id message.NodeID) error
 	// Return has a node that was killed or frozen revived or resumed after a time, unless somebody does it before.

@@ -88,7 +88,7 @@ func (l *live) ask(ctx context.Context, token string) (names []string, err error
 		case token == "COMPANY":
 			return named(d.Companies, func(c message.Company) string { return c.ID.String() }), nil
 		}
-		return named(d.Nodes, func(n message.Node) string { return n.ID.String() }), nil
+		return named(d.Present(), func(n message.Node) string { return n.ID.String() }), nil
 	}
 	return nil, nil
 }

@@ -192,7 +192,11 @@ func (s *Shell) companies(c *call) (result, error) {
 			row[1], row[2], row[7], row[8], row[9] = "directory", "", "", "", ""
 		}
 		r.rows = append(r.rows, row)
+		for _, m := range x.Moves {
+			r.note += moving(x.ID, m)
+		}
 	}
+	r.note = strings.TrimSuffix(r.note, "; ")
 	// Scripts iterate over the companies of the heap; the directory stands beside them.
 	i := slices.IndexFunc(companies, func(x client.Company) bool { return x.ID == 0 })
 	if i < 0 {
@@ -202,6 +206,14 @@ func (s *Shell) companies(c *call) (result, error) {
 	directory := companies[i]
 	r.fields = []field{{"companies", some(slices.Delete(companies, i, i+1))}, {"directory", directory}}
 	return r, nil
+}
+
+// moving says what a change of a company's owners is about.
+func moving(id message.CompanyID, m client.Moving) string {
+	if m.Leaving {
+		return fmt.Sprintf("node %s leaves company %s; ", m.Node, id)
+	}
+	return fmt.Sprintf("node %s joins company %s, at entry %d of %d; ", m.Node, id, m.Applied, m.Of)
 }
 
 func (s *Shell) leaders(c *call) (result, error) {

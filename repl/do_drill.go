@@ -241,7 +241,13 @@ func (s *Shell) describe(c *call, cfg *drill.Config) error {
 	if err != nil {
 		return err
 	}
-	cfg.Nodes, cfg.Companies, cfg.Replicas = len(d.Nodes), max(0, len(d.Companies)-1), d.Settings.Replicas
+	present := d.Present()
+	for i, n := range present {
+		if int(n.ID) != i {
+			return message.Errorf(message.Unsupported, "node %d has left the cluster, and a drill wants nodes without gaps between their numbers; drill another cluster", i)
+		}
+	}
+	cfg.Nodes, cfg.Companies, cfg.Replicas = len(present), max(0, len(d.Companies)-1), d.Settings.Replicas
 	if r := d.Registers.Replicas; r > 0 {
 		cfg.Replicas = min(cfg.Replicas, r)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"dmalloc/health"
 	"dmalloc/message"
@@ -25,8 +26,9 @@ func statusText(r health.Report) string {
 	var b strings.Builder
 	c := r.Cluster
 	fmt.Fprintf(&b, "%s\n\n", escape(r.Verdict, false))
-	fmt.Fprintf(&b, "cluster %s, %s, %d answer, program %s; %d owners a company, %d replicas a register, acks %s, %s a node\n",
-		escape(c.ID, false), count(c.Nodes, "node"), c.Answering, escape(strings.Join(c.Versions, ", "), false), c.Replicas, c.RegisterReplicas, escape(c.Acks, false), message.FormatSize(c.Memory))
+	fmt.Fprintf(&b, "cluster %s, %s, %d answer, program %s; %d owners a company, %d replicas a register, acks %s, %s a node\ndead nodes are replaced %s; a node caches up to %s%s\n",
+		escape(c.ID, false), count(c.Nodes, "node"), c.Answering, escape(strings.Join(c.Versions, ", "), false), c.Replicas, c.RegisterReplicas, escape(c.Acks, false), message.FormatSize(c.Memory),
+		replacedText(c.ReplaceAfterMS), message.FormatSize(c.Cache), backText(c.WriteBack))
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	well := 0
 	for _, n := range r.Nodes {
@@ -110,4 +112,20 @@ func sets(all [][]message.NodeID) string {
 		words[i] = list(set)
 	}
 	return strings.Join(words, "|")
+}
+
+// replacedText says when others take the place of a dead node.
+func replacedText(ms int64) string {
+	if ms < 0 {
+		return "never"
+	}
+	return "after " + (time.Duration(ms) * time.Millisecond).String()
+}
+
+// backText says what may be lost with a holder of a lease.
+func backText(writeBack bool) string {
+	if writeBack {
+		return ", and may keep writes to itself"
+	}
+	return ""
 }

@@ -364,6 +364,22 @@ func (f *fake) Revive(ctx context.Context, id message.NodeID, wipe bool, progres
 	return f.turn(id, "alive", message.AlreadyAlive, "alive")
 }
 
+func (f *fake) AddNode(_ context.Context, host string, progress func(string)) (client.Node, error) {
+	progress("node 3 is starting")
+	if host == "nowhere" {
+		return client.Node{}, message.Errorf(message.InvalidArgument, "host nowhere has no free slot; name another")
+	}
+	return client.Node{ID: 3, State: "alive", Pid: 4243, Address: "127.0.0.1:7003", HTTP: "127.0.0.1:8003", Host: "localhost"}, nil
+}
+
+func (f *fake) RemoveNode(_ context.Context, id message.NodeID, progress func(string)) (client.Removal, error) {
+	if id > 2 {
+		return client.Removal{}, message.Errorf(message.NoSuchNode, "there is no node %s", id)
+	}
+	progress("node 2 still owns company 1")
+	return client.Removal{Node: id, Done: true, Of: 2, Note: "2 nodes stay: companies have 2 owners from now on instead of 3, until a node is added"}, nil
+}
+
 func (f *fake) Pause(ctx context.Context, id message.NodeID) error {
 	return f.turn(id, "paused", message.AlreadyDead, "dead")
 }

@@ -51,6 +51,7 @@ var values = map[string]string{
 	"NODE":     "a node's number, as `nodes` shows it",
 	"COMPANY":  "a company's number, as `companies` shows it",
 	"COUNT":    "a whole number from 1",
+	"HOST":     "a machine's name or address, as in the hostfile",
 	"COMMAND":  "a command, as `h` lists them; errors, or the code of one, as `h errors` lists them",
 	"QUERY":    "one SELECT, the rest of the line",
 	"TEXT":     "the rest of the line",
@@ -98,7 +99,7 @@ const graphKinds = "allocations|cluster|elections"
 
 // verbs lists every command in the order of the help. It is a function, because help walks the table that holds it.
 func verbs() []verb {
-	return slices.Concat(heapVerbs(), leaseVerbs(), registerVerbs(), clusterVerbs(), faultVerbs(), drillVerbs(), shellVerbs())
+	return slices.Concat(heapVerbs(), leaseVerbs(), registerVerbs(), clusterVerbs(), memberVerbs(), faultVerbs(), drillVerbs(), shellVerbs())
 }
 
 func heapVerbs() []verb {

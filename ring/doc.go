@@ -22,9 +22,11 @@
 //	G3  In a plan the numbers of replicas of any two nodes differ by at most 1, and so do the numbers of
 //	    companies that they are first to lead.
 //	G4  A company's capacity fits on each owner, whatever else that owner holds.
+//	G5  Next ends. A company never gets two owners on one node, nor fewer than a majority of live ones, and no
+//	    more is moved than what was on nodes that are lost, and what makes the numbers of G3 differ by 2 or more.
 //
 // The price of the circle is paid once: it is even, but a node that is added moves more than G2 allows.
-// The directory therefore keeps the plan's result and changes it replica by replica.
+// The directory therefore keeps the plan's result and changes it replica by replica: Next says how.
 //
 // It sends nothing, keeps nothing and reads no clock. Next: package directory, which keeps the plan.
 package ring

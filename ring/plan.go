@@ -62,22 +62,48 @@ func Plan(s message.Settings, hosts []string) *message.Directory {
 	around := circle(d.Nodes)
 	d.Companies = append(d.Companies, company(0, around[:min(DirectoryOwners, nodes)]))
 	replicas := max(0, min(max(s.Replicas, 1), nodes))
-	held := make([]uint64, nodes) // replicas of companies >= 1, by node
 	for k := range s.Companies {
 		// Starts that are spread evenly make every arc of the circle, and so every node, meet as many
 		// companies as any other, give or take one (G3).
 		owners := make([]message.NodeID, replicas)
 		for i := range owners {
 			owners[i] = around[(k*nodes/s.Companies+i)%nodes]
-			held[owners[i]]++
 		}
 		d.Companies = append(d.Companies, company(message.CompanyID(k+1), owners))
 	}
 	for i := range d.Companies[1:] {
 		c := &d.Companies[i+1]
-		c.Base, c.Limit, c.Capacity = c.ID.Base(), c.ID.Limit(), capacity(c, s.Memory, held)
+		c.Base, c.Limit = c.ID.Base(), c.ID.Limit()
 	}
+	Share(d)
 	return d
+}
+
+// Share works out the capacities of a directory's companies from who owns them now. A node with two replicas of a
+// company, one of them lost, gives room to one.
+func Share(d *message.Directory) {
+	held := make([]uint64, len(d.Nodes)) // companies >= 1, by node
+	for i := range d.Companies {
+		if i > 0 {
+			for n := range ownerNodes(&d.Companies[i]) {
+				held[n]++
+			}
+		}
+	}
+	for i := range d.Companies {
+		if i > 0 {
+			d.Companies[i].Capacity = capacity(d, &d.Companies[i], held)
+		}
+	}
+}
+
+// ownerNodes are the nodes of a company's owners, those that join or leave too.
+func ownerNodes(c *message.Company) map[message.NodeID]bool {
+	nodes := make(map[message.NodeID]bool, len(c.Owners))
+	for _, o := range c.Owners {
+		nodes[o.Node] = true
+	}
+	return nodes
 }
 
 // company lists the owners with their first replica ids; the first owner is the one that should lead.
@@ -91,12 +117,16 @@ func company(id message.CompanyID, nodes []message.NodeID) message.Company {
 
 // capacity is the least share of an owner: what it gives, divided among the replicas that it holds, in
 // whole pages (G4).
-func capacity(c *message.Company, memory uint64, held []uint64) uint64 {
+func capacity(d *message.Directory, c *message.Company, held []uint64) uint64 {
 	if len(c.Owners) == 0 {
 		return 0
 	}
 	least := uint64(math.MaxUint64)
 	for _, o := range c.Owners {
+		memory := d.Settings.Memory
+		if n := d.Node(o.Node); n != nil && n.Memory > 0 {
+			memory = n.Memory
+		}
 		least = min(least, memory/held[o.Node])
 	}
 	return min(least/message.PageSize*message.PageSize, MaxCapacity)

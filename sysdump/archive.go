@@ -57,7 +57,7 @@ func Write(ctx context.Context, s Source, w io.Writer, o Options) (Summary, erro
 	done := 0
 	err := eachNode(ctx, s, d, func(p *part) error {
 		done++
-		say("%d of %d nodes", done, len(d.Nodes))
+		say("%d of %d nodes", done, len(d.Present()))
 		if p.answers {
 			a.sum.Nodes++
 		} else {
@@ -82,12 +82,13 @@ func eachNode(ctx context.Context, s Source, d *message.Directory, f func(*part)
 	defer tasks.Wait()
 	defer cancel()
 	slots := make(chan struct{}, width)
-	parts := make([]chan *part, len(d.Nodes))
+	nodes := d.Present()
+	parts := make([]chan *part, len(nodes))
 	for i := range parts {
 		parts[i] = make(chan *part, 1)
 	}
 	tasks.Go(func() {
-		for i, n := range d.Nodes {
+		for i, n := range nodes {
 			select {
 			case slots <- struct{}{}:
 			case <-ctx.Done():

@@ -231,7 +231,7 @@ func (t *Transport) SetDirectory(d *message.Directory) {
 	peers := map[message.NodeID]Peer{}
 	for i := range d.Nodes {
 		n := &d.Nodes[i]
-		if n.ID == t.cfg.Self || !isNode(n.ID) {
+		if n.ID == t.cfg.Self || !isNode(n.ID) || n.Gone {
 			continue
 		}
 		if n.Address != "" {
@@ -241,7 +241,7 @@ func (t *Transport) SetDirectory(d *message.Directory) {
 		}
 	}
 	t.SetPeers(peers)
-	t.SetTopology(d.Settings.Nodes, d.Settings.Topology)
+	t.SetTopology(len(d.Nodes), d.Links())
 }
 
 // Path lists the nodes that a frame for a node passes at present, that node included; nil if it is

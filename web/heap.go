@@ -61,6 +61,10 @@ type Control interface {
 	Revive(ctx context.Context, id message.NodeID, wipe bool, progress func(string)) error
 	// Return has a node that was killed or frozen come back after a time.
 	Return(ctx context.Context, id message.NodeID, after time.Duration) error
+	// AddNode starts another node, on a host that has room if none is named, and returns when it takes part.
+	AddNode(ctx context.Context, host string, progress func(string)) (client.Node, error)
+	// RemoveNode drains a node and returns when it is gone. When ctx ends first, the draining goes on.
+	RemoveNode(ctx context.Context, id message.NodeID, progress func(string)) (client.Removal, error)
 	Pause(ctx context.Context, id message.NodeID) error
 	Resume(ctx context.Context, id message.NodeID) error
 	// Fault begins a fault, described as the shell's commands do, which ends by itself after lasts if that is not 0.

@@ -292,5 +292,21 @@ func (c *fakeControl) Return(_ context.Context, id message.NodeID, after time.Du
 	return nil
 }
 
+func (c *fakeControl) AddNode(_ context.Context, host string, progress func(string)) (client.Node, error) {
+	progress("node 3 is starting")
+	if host == "nowhere" {
+		return client.Node{}, message.Errorf(message.InvalidArgument, "host nowhere has no free slot")
+	}
+	return client.Node{ID: 3, State: "alive", Host: host, Address: "127.0.0.1:7003"}, nil
+}
+
+func (c *fakeControl) RemoveNode(_ context.Context, id message.NodeID, progress func(string)) (client.Removal, error) {
+	if id > 2 {
+		return client.Removal{}, message.Errorf(message.NoSuchNode, "there is no node %s", id)
+	}
+	progress("node 2 still owns company 1")
+	return client.Removal{Node: id, Done: true, Of: 2}, nil
+}
+
 func (c *fakeControl) Pause(context.Context, message.NodeID) error  { return nil }
 func (c *fakeControl) Resume(context.Context, message.NodeID) error { return nil }

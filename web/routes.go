@@ -41,6 +41,7 @@ var (
 	registerCodes = []message.Code{message.NotWritten}
 	jobCodes      = []message.Code{message.NoSuchJob}
 	faultCodes    = []message.Code{message.Unsupported}
+	memberCodes   = []message.Code{message.NoSuchNode, message.Unsupported}
 	nodeCodes     = []message.Code{message.NoSuchNode, message.AlreadyDead, message.AlreadyAlive, message.Unsupported}
 )
 
@@ -110,6 +111,11 @@ func routes() []route {
 			status: http.StatusOK, answer: nodeList{}, handle: (*call).nodes},
 		{method: "GET", path: "/v1/status", name: "clusterStatus", about: "how the cluster is, without a quorum too: a verdict, what is missing, and which nodes would restore it",
 			status: http.StatusOK, answer: health.Report{}, always: true, handle: (*call).clusterStatus},
+		{method: "POST", path: "/v1/nodes", name: "addNode", about: "start another node, and wait until it takes part; companies move to it afterwards",
+			body:   []field{{"host", text, may, "where; a host that has room if not given"}},
+			status: http.StatusCreated, answer: client.Node{}, codes: memberCodes, patience: memberTime, handle: (*call).addNode},
+		{method: "DELETE", path: "/v1/nodes/{id}", name: "removeNode", about: "drain a node, and wait until it is gone; a request that ends early ends only the waiting",
+			status: http.StatusOK, answer: client.Removal{}, codes: memberCodes, patience: memberTime, handle: (*call).removeNode},
 		{method: "POST", path: "/v1/nodes/{id}/kill", name: "kill", about: "end the node's process with SIGKILL",
 			body:   []field{backAfter},
 			status: http.StatusOK, answer: ordered{}, codes: nodeCodes, handle: (*call).kill},

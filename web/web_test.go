@@ -109,6 +109,9 @@ func TestGoodRequests(t *testing.T) {
 		{"listLeaders", "GET", "/v1/leaders", "", 200, `{"leaders":[]}`},
 		{"graph", "GET", "/v1/graph.dot", "", 200, "graph allocations {}"},
 		{"graph", "GET", "/v1/graph.dot?what=cluster", "", 200, "graph cluster {}"},
+		{"addNode", "POST", "/v1/nodes", `{"host":"alpha"}`, 201, `{"id":3,"state":"alive",…`},
+		{"addNode", "POST", "/v1/nodes", "", 201, `{"id":3,…`},
+		{"removeNode", "DELETE", "/v1/nodes/2", "", 200, `{"node":2,"done":true,"left":0,"of":2,"text":""}`},
 		{"kill", "POST", "/v1/nodes/0/kill", "", 200, `{"node":0,"ms":…}`},
 		{"revive", "POST", "/v1/nodes/1/revive", "{}", 200, `{"node":1,"ms":…}`},
 		{"pause", "POST", "/v1/nodes/2/pause", "", 200, `{"node":2,…`},
@@ -257,6 +260,10 @@ func TestBadRequests(t *testing.T) {
 		{"POST", "/v1/nodes/0/pause", `{"for":5}`, 400, "invalid_argument", "must be a string"},
 		{"POST", "/v1/nodes/0/pause", `{"until":"5s"}`, 400, "invalid_argument", ""},
 		{"POST", "/v1/nodes/0/eat", "", 404, "not_found", ""},
+		{"POST", "/v1/nodes", `{"host":"nowhere"}`, 400, "invalid_argument", "no free slot"},
+		{"POST", "/v1/nodes", `{"at":"alpha"}`, 400, "invalid_argument", ""},
+		{"DELETE", "/v1/nodes/9", "", 404, "no_such_node", "node 9"},
+		{"DELETE", "/v1/nodes/x", "", 400, "invalid_argument", ""},
 	}
 	s, h := newServer(t, nil)
 	for _, row := range slices.Concat(rows, badRegisterRequests, badFaultRequests, badLeaseRequests) {

@@ -208,6 +208,36 @@ func TestHolderDiesOrFreezes(t *testing.T) {
 	}
 }
 
+// A holder that is cut off from all others hears of nothing; when its lease is over by its own clock it stops to
+// answer from its copy, and it does so before anybody else may write.
+func TestHolderIsCutOff(t *testing.T) {
+	l := start(t, "-n", "4", "--replicas", "3")
+	a := l.alloc()
+	lead := l.leader(l.dial(0), a)
+	holder, other := (lead+1)%4, (lead+2)%4
+	h, o := l.dial(holder), l.dial(other)
+	writes(t, o, a, "old")
+	leases(t, h, a, "r", 3*time.Second)
+	reads(t, h, a, "old")
+	rest := ""
+	for i := range 4 {
+		if i != holder {
+			rest += fmt.Sprintf(",%d", i)
+		}
+	}
+	l.must(fmt.Sprintf("partition %d|%s", holder, rest[1:]))
+	at := fmt.Sprintf("/v1/memory/%s?size=3&timeout=300ms", a)
+	if status, b := l.http(holder, "GET", at, ""); status != 200 || b != "old" {
+		t.Errorf("cut off, with a lease: %d %s", status, b)
+	}
+	writes(t, o, a, "new")
+	if status, b := l.http(holder, "GET", at, ""); status == 200 {
+		t.Errorf("cut off, after the lease: %s", b)
+	}
+	l.must("heal")
+	l.reads(holder, a, "new")
+}
+
 // What a holder has only absorbed is read by others, for it is written back first; what it has not written back when
 // it dies is lost, and the answer said so.
 func TestWriteBackIsSaid(t *testing.T) {

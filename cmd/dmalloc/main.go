@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -109,3 +110,36 @@ func (s *size) Set(text string) error {
 	*s = size(n)
 	return err
 }
+
+// patience is for how many milliseconds a node may be dead before others take its place; negative is for ever.
+type patience int
+
+func (p *patience) String() string {
+	switch {
+	case *p == 0:
+		return ""
+	case *p < 0:
+		return "never"
+	}
+	return (time.Duration(*p) * time.Millisecond).String()
+}
+
+func (p *patience) Type() string { return "duration" }
+
+func (p *patience) Set(text string) error {
+	if text == "never" || text == "0" {
+		*p = -1
+		return nil
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d < minPatience || d > maxPatience {
+		return message.Errorf(message.InvalidArgument, "%s is not for how long a node may be dead: use %v to %v, or never", message.Quote(text), minPatience, maxPatience)
+	}
+	*p = patience(d.Milliseconds())
+	return nil
+}
+
+const (
+	minPatience = 500 * time.Millisecond // below it a slow election would pass for a death
+	maxPatience = 24 * 24 * time.Hour    // what fits in 32 bits of milliseconds
+)

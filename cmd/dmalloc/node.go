@@ -28,15 +28,38 @@ import (
 // then, whenever they change, the addresses of its peers; the node answers with events on standard output.
 func nodeCommand() *cobra.Command {
 	var file, dir, tokens string
+	var join joinFlags
 	var debug, insecure bool
 	cmd := &cobra.Command{
-		Use:   "node [--config FILE]",
+		Use:   "node [--config FILE] | node --join HOST:PORT",
 		Short: "run one node, as the launcher, ssh or systemd starts it",
 		Long: `node runs one node of a cluster. Its configuration is a line of JSON, read from --config or from standard
 input; lines {"peers":[…]} that follow on standard input say where the other nodes listen now. It prints
-{"event":"listening",…}, {"event":"ready"} and {"event":"failed",…} lines on standard output.`,
+{"event":"listening",…}, {"event":"ready"} and {"event":"failed",…} lines on standard output.
+
+With --join it needs no launcher: it asks the node at HOST:PORT to be let into its cluster, prints its number and its
+addresses, and serves until SIGTERM. Started again with the same --data it is the same node; node remove ID in any
+shell with a launcher, or being away for longer than --replace-after, moves what it holds to others.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if join.address != "" {
+				if file != "" {
+					return usage("--join asks the cluster for its configuration: leave out --config")
+				}
+				join.certs, join.insecure, join.debug = dir, insecure, debug
+				if tokens != "" {
+					var err error
+					if join.tokens, err = web.ReadTokens(tokens); err != nil {
+						return exit{exitUsage, err}
+					}
+				}
+				return runJoin(cmd.Context(), join, os.Stdout)
+			}
+			for _, name := range []string{"data", "listen", "http", "host", "memory"} {
+				if cmd.Flags().Changed(name) {
+					return usage("--%s goes with --join", name)
+				}
+			}
 			lines := bufio.NewReaderSize(os.Stdin, 1<<20)
 			var first []byte
 			var err error
@@ -65,6 +88,13 @@ input; lines {"peers":[…]} that follow on standard input say where the other n
 		},
 	}
 	cmd.Flags().StringVar(&file, "config", "", "read the configuration from this file instead of standard input")
+	fl := cmd.Flags()
+	fl.StringVar(&join.address, "join", "", "join the cluster of which a node listens at this HOST:PORT")
+	fl.StringVar(&join.data, "data", "", "with --join: keep everything in this directory; without it in a temporary one, and the next start is another node")
+	fl.StringVar(&join.listen, "listen", "", "with --join: HOST:PORT for messages, by which the others reach this node. Without it a free port of the address by which it reaches them")
+	fl.StringVar(&join.http, "http", "", "with --join: HOST:PORT for HTTP. Without it a free port of loopback")
+	fl.StringVar(&join.host, "host", "", "with --join: the name of this machine, by which owners are kept on different ones")
+	fl.Var(&join.memory, "memory", "with --join: bytes of heap that this node gives; without it as many as the others")
 	cmd.Flags().StringVar(&dir, "certs", "", certsUsage)
 	cmd.Flags().StringVar(&tokens, "token-file", "", tokensUsage)
 	cmd.Flags().BoolVar(&insecure, "insecure", false, insecureUsage)

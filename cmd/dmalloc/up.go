@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -30,8 +31,6 @@ type upFlags struct {
 	replicas int
 	keepers  int
 	memory   size
-	cache    size
-	back     bool
 	data     string
 	http     string
 	port     int
@@ -41,14 +40,19 @@ type upFlags struct {
 	tokens   string
 	insecure bool
 	debug    bool
+	patience patience
+	cache    size
+	back     bool
 	drills   bool
 	quiet    bool
 
+	backGiven, cacheGiven                                bool
 	nodesGiven, replicasGiven, keepersGiven, memoryGiven bool // zero was not the default, but asked for
 }
 
 // given notes which of the flags were on the command line.
 func (f *upFlags) given(cmd *cobra.Command) {
+	f.backGiven, f.cacheGiven = cmd.Flags().Changed("write-back"), cmd.Flags().Changed("cache")
 	f.keepersGiven = cmd.Flags().Changed("register-replicas")
 	f.nodesGiven, f.replicasGiven, f.memoryGiven = cmd.Flags().Changed("nodes"), cmd.Flags().Changed("replicas"), cmd.Flags().Changed("memory")
 }
@@ -60,8 +64,9 @@ func (f *upFlags) add(cmd *cobra.Command) {
 	fl.IntVar(&f.replicas, "replicas", 0, "owners of each company (3)")
 	fl.IntVar(&f.keepers, "register-replicas", 0, "replicas of each register (3). With 2, a register cannot be used while one of its two nodes is down")
 	fl.Var(&f.memory, "memory", "bytes of heap that each node gives (1GiB)")
-	fl.Var(&f.cache, "cache", "bytes of leased pages that each node keeps in this start (64MiB)")
-	fl.BoolVar(&f.back, "write-back", false, "in this start the holder of an exclusive lease may keep writes to itself, until sync, release or the lease's end; what it kept is lost when it dies")
+	fl.Var(&f.patience, "replace-after", "for how long a node may be dead before others take its place: a duration, or never (1m)")
+	fl.Var(&f.cache, "cache", "bytes of leased pages that each node keeps (64MiB)")
+	fl.BoolVar(&f.back, "write-back", false, "let who holds an exclusive lease keep its writes to itself until sync, release or its end: faster, and lost with its node")
 	fl.StringVar(&f.data, "data", "", "keep everything in this directory; without it in a temporary one that goes with the cluster")
 	fl.StringVar(&f.http, "http", "", "HOST:PORT of node 0's HTTP; node i listens on PORT+i")
 	fl.IntVar(&f.port, "port", 0, "port of node 0's messages; node i listens on PORT+i. Without it free ones are found")
@@ -117,8 +122,15 @@ graph net { 0 -- 1; 1 -- 2 [latency=20ms]; }; messages between others travel alo
 
 // config turns flags into what the launcher needs. What is wrong here is the command line's fault.
 func (f *upFlags) config(dot string) (cluster.Config, error) {
-	cfg := cluster.Config{Nodes: f.nodes, Replicas: f.replicas, RegisterReplicas: f.keepers, Memory: uint64(f.memory), Cache: uint64(f.cache), WriteBack: f.back, Data: f.data, Port: f.port, HTTP: f.http,
-		Agent: f.agent, RemoteBinary: f.binary, Debug: f.debug, Certs: f.certs, Insecure: f.insecure, Drills: f.drills}
+	cfg := cluster.Config{Nodes: f.nodes, Replicas: f.replicas, RegisterReplicas: f.keepers, Memory: uint64(f.memory), Data: f.data, Port: f.port, HTTP: f.http,
+		Agent: f.agent, RemoteBinary: f.binary, Debug: f.debug, Certs: f.certs, Insecure: f.insecure, Drills: f.drills,
+		ReplaceAfter: int(f.patience), Cache: uint64(f.cache)}
+	if f.backGiven {
+		cfg.WriteBack = &f.back
+	}
+	if f.cacheGiven && f.cache == 0 {
+		return cfg, usage("--cache 0: a node that may cache nothing has no use for leases; leave the option out, or give a size such as 4MiB")
+	}
 	if f.nodesGiven && f.nodes < 1 {
 		return cfg, usage("-n %d: a cluster has at least one node", f.nodes)
 	}
@@ -205,6 +217,7 @@ type running struct {
 	launcher *cluster.Launcher
 	conn     *client.Conn
 	heap     *client.Heap
+	registry atomic.Pointer[client.Heap] // the same, for the launcher's own goroutines
 	control  *cluster.Control
 	once     sync.Once
 }
@@ -244,14 +257,21 @@ func startCluster(ctx context.Context, cfg cluster.Config, quiet bool) (_ *runni
 	cfg.Retire = func(ctx context.Context, id message.NodeID, incarnation uint64) error {
 		return c.heap.Change(ctx, message.RETIRE, message.Node{ID: id, Incarnation: incarnation})
 	}
+	cfg.Registry = func() cluster.Registry {
+		if h := c.registry.Load(); h != nil {
+			return h
+		}
+		return nil
+	}
 	if c.launcher, err = cluster.Start(ctx, cfg); err != nil {
 		return nil, err
 	}
 	c.control.Serve(c.launcher)
-	if c.conn, err = client.Connect(c.launcher.Directory(), 0, c.launcher.Nodes, c.launcher.Faults, own); err != nil {
+	if c.conn, err = client.Connect(c.launcher.Directory(), c.launcher.Directory().Present()[0].ID, c.launcher.Nodes, c.launcher.Faults, own); err != nil {
 		return nil, err
 	}
 	c.heap = c.conn.Heap
+	c.registry.Store(c.heap)
 	c.launcher.OnPeers(c.conn.SetPeers)
 	if err := waitForLeaders(ctx, c.heap, show); err != nil {
 		return nil, err
@@ -260,8 +280,8 @@ func startCluster(ctx context.Context, cfg cluster.Config, quiet bool) (_ *runni
 	if !quiet {
 		d := c.launcher.Directory()
 		fmt.Fprintf(os.Stderr, "%d nodes, %d companies of %s with %d owners each, up in %.1f s; HTTP at %s://%s; %s\n",
-			len(d.Nodes), len(d.Companies)-1, mib(d.Companies[1].Capacity), len(d.Companies[1].Owners),
-			time.Since(begin).Seconds(), scheme, d.Nodes[0].HTTP, kept(cfg))
+			len(d.Present()), len(d.Companies)-1, mib(d.Companies[1].Capacity), len(d.Companies[1].Owners),
+			time.Since(begin).Seconds(), scheme, d.Present()[0].HTTP, kept(cfg))
 		if r := d.Registers.Replicas; cfg.RegisterReplicas != 0 && r < cluster.DefaultRegisters {
 			fmt.Fprintf(os.Stderr, "%s\n", fewReplicas(r))
 		}
