@@ -90,7 +90,11 @@ func (n *Node) fitCache() {
 	for _, r := range n.host.Replicas() {
 		resident += r.Status().Bytes
 	}
-	room := max(n.cfg.Settings.Memory, resident) - resident
+	gives := n.cfg.Settings.Memory
+	if me := n.directory.Load().Node(n.cfg.ID); me != nil && me.Memory != 0 {
+		gives = me.Memory
+	}
+	room := max(gives, resident) - resident
 	n.holder.setBudget(min(most, max(room, leastCache)))
 }
 
