@@ -139,6 +139,7 @@ func Start(cfg Config) (_ *Node, err error) {
 	n.SetPeers(cfg.Peers, nil)
 	n.SetFaults(cfg.Faults)
 	n.control = client.NewControl(cfg.Control, client.Options{Certs: cfg.Certs})
+	n.jobs = job.New(job.Config{Log: cfg.Log}) // of which the members tell
 	if err := n.openMembers(n.directory.Load()); err != nil {
 		return nil, err
 	}
@@ -151,7 +152,6 @@ func Start(cfg Config) (_ *Node, err error) {
 	if n.near, err = client.New(c); err != nil {
 		return nil, err
 	}
-	n.jobs = job.New(job.Config{Log: cfg.Log})
 	if err := n.openRegisters(); err != nil {
 		return nil, err
 	}
