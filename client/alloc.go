@@ -337,7 +337,7 @@ func (h *Heap) Free(ctx context.Context, a message.Addr) error {
 	h.dropSpan(a)
 	h.mu.Unlock()
 	if len(answer.Blocks) > 1 {
-		if err := h.Release(ctx, c, a, answer.Txn, answer.Blocks[1:]); err != nil {
+		if err := h.ReleaseParts(ctx, c, a, answer.Txn, answer.Blocks[1:]); err != nil {
 			return err
 		}
 	}
@@ -358,9 +358,9 @@ func (h *Heap) gave(c message.CompanyID, size uint64) {
 	h.rooms[c] = r
 }
 
-// Release gives back the parts of a freed allocation and then its addresses. Owners of a home run it too,
+// ReleaseParts gives back the parts of a freed allocation and then its addresses. Owners of a home run it too,
 // for allocations whose freeing stopped half-way.
-func (h *Heap) Release(ctx context.Context, home message.CompanyID, a message.Addr, txn message.Txn, parts []message.Block) error {
+func (h *Heap) ReleaseParts(ctx context.Context, home message.CompanyID, a message.Addr, txn message.Txn, parts []message.Block) error {
 	err := h.each(parts, func(b message.Block) error {
 		m := message.New(message.DROP)
 		m.Txn = txn

@@ -20,14 +20,15 @@ var handlers map[message.Op]handler
 
 func init() {
 	handlers = map[message.Op]handler{
-		message.MALLOC: logged, message.FREE: logged, message.WRITE: logged, message.CAS: logged, message.ADD: logged,
+		message.MALLOC: logged, message.FREE: logged, message.WRITE: write, message.CAS: write, message.ADD: write,
 		message.RESERVE: logged, message.COMMIT: logged, message.CONFIRM: logged, message.ABORT: logged,
 		message.OUTCOME: logged, message.DROP: logged, message.FINISH: logged,
 		message.REGCHANGE: directoryLogged, message.REGDONE: directoryLogged, message.JOBADD: addJob, message.JOBDROP: directoryLogged,
 		message.BOOT: directoryLogged, message.RETIRE: directoryLogged, message.REPLACE: directoryLogged,
 		message.ADMIT: directoryLogged, message.DISMISS: directoryLogged, message.GONE: directoryLogged,
 		message.MOVE: directoryLogged, message.FOUND: directoryLogged, message.CAPACITY: logged,
-		message.READ: read, message.DUMP: read, message.TABLE: read,
+		message.READ: readBytes, message.DUMP: read, message.TABLE: read, message.LEASES: read,
+		message.LEASE: takeLease, message.RELEASE: giveLease, message.REVOKE: revokeLease, message.SYNC: syncLeases,
 		message.TEST: test, message.NONE: test,
 		message.DIRECTORY: answerDirectory, message.STATUS: answerStatus, message.STATS: answerStats,
 		message.ELECTIONS: answerElections, message.WHOISLEADER: whoIsLeader, message.LEADER: moveLeader,
@@ -85,7 +86,7 @@ func logged(n *Node, m *message.Message, reply func(*message.Message)) {
 		return
 	}
 	if r := n.host.Replica(m.Company); r != nil && m.Company != 0 {
-		r.Do(m, reply)
+		n.lessor.do(r, m, reply)
 		return
 	}
 	n.elsewhere(m, reply)
@@ -102,7 +103,14 @@ func directoryLogged(n *Node, m *message.Message, reply func(*message.Message)) 
 
 func read(n *Node, m *message.Message, reply func(*message.Message)) {
 	if r := n.host.Replica(m.Company); r != nil && m.Company != 0 {
-		r.Read(m, reply)
+		if m.Op == message.LEASES {
+			r.Read(m, func(a *message.Message) {
+				n.lessor.withLeft(a)
+				reply(a)
+			})
+			return
+		}
+		n.lessor.do(r, m, reply)
 		return
 	}
 	n.elsewhere(m, reply)
@@ -164,7 +172,7 @@ func (n *Node) Status() message.NodeStatus {
 	if n.cfg.HTTP != nil {
 		s.HTTP = n.cfg.HTTP.Addr().String()
 	}
-	s.CaughtUp = n.missing() == nil
+	s.CaughtUp, s.Cache = n.missing() == nil, n.holder.status()
 	s.TimeMS = time.Now().UnixMilli()
 	s.DiskFree, s.DiskTotal = diskSpace(n.cfg.Dir)
 	s.Detector, s.Jobs = n.beliefs(), n.jobs.Running()

@@ -77,6 +77,8 @@ type Node struct {
 	members   *member.Members
 	jobs      *job.Runner
 	modules   modules
+	holder    *holder
+	lessor    *lessor
 	near      *client.Heap // prefers this node's own replicas, for jobs
 
 	directory atomic.Pointer[message.Directory]
@@ -139,10 +141,13 @@ func Start(cfg Config) (_ *Node, err error) {
 	n.SetPeers(cfg.Peers, nil)
 	n.SetFaults(cfg.Faults)
 	n.control = client.NewControl(cfg.Control, client.Options{Certs: cfg.Certs})
+	n.jobs = job.New(job.Config{Log: cfg.Log}) // of which the members tell
 	if err := n.openMembers(n.directory.Load()); err != nil {
 		return nil, err
 	}
-	c := client.Config{Carrier: carrier{n}, Home: cfg.ID, Directory: n.directory.Load(), States: n.control.States, Faults: n.control.Faults, Doubt: n.doubt}
+	n.holder, n.lessor = newHolder(n), newLessor(n)
+	n.memory.cached = n.holder
+	c := client.Config{Carrier: carrier{n}, Home: cfg.ID, Directory: n.directory.Load(), States: n.control.States, Faults: n.control.Faults, Doubt: n.doubt, Local: n.holder}
 	if n.heap, err = client.New(c); err != nil {
 		return nil, err
 	}
@@ -150,7 +155,6 @@ func Start(cfg Config) (_ *Node, err error) {
 	if n.near, err = client.New(c); err != nil {
 		return nil, err
 	}
-	n.jobs = job.New(job.Config{Log: cfg.Log})
 	if err := n.openRegisters(); err != nil {
 		return nil, err
 	}
@@ -164,6 +168,8 @@ func Start(cfg Config) (_ *Node, err error) {
 	n.tasks.Go(func() { n.table.Run(n.ctx) })
 	n.tasks.Go(n.announce)
 	n.tasks.Go(n.watch)
+	n.tasks.Go(n.lessor.run)
+	n.tasks.Go(n.holder.run)
 	return n, nil
 }
 
@@ -320,6 +326,9 @@ func (n *Node) spawn(f func()) bool {
 	return true
 }
 
+// Heap is how the process that a node is in uses the heap: what is held under leases it reads without a message.
+func (n *Node) Heap() *client.Heap { return n.heap }
+
 // Failed gives the reason for which the node must end, when there is one.
 func (n *Node) Failed() <-chan error { return n.failure }
 
@@ -330,8 +339,16 @@ func (n *Node) fail(err error) {
 	}
 }
 
+// releaseTime is how long a node that ends tries to give its leases back.
+const releaseTime = time.Second
+
 // Close stops everything and waits for it.
 func (n *Node) Close() {
+	if n.open.Load() {
+		ctx, cancel := context.WithTimeout(n.ctx, releaseTime)
+		n.holder.close(ctx)
+		cancel()
+	}
 	n.taskMu.Lock()
 	n.closed = true
 	n.taskMu.Unlock()

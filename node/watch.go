@@ -186,7 +186,7 @@ func (n *Node) settle(r *owner.Replica, seen map[company.PendingKey]time.Time) m
 		if p.State == message.Reserved {
 			err = n.heap.Settle(ctx, r.ID, p.HomeCompany, p.Txn)
 		} else {
-			err = n.heap.Release(ctx, r.ID, p.Address, p.Txn, p.Blocks[1:])
+			err = n.heap.ReleaseParts(ctx, r.ID, p.Address, p.Txn, p.Blocks[1:])
 		}
 		if err != nil {
 			n.cfg.Log.Warn("settle a transaction", "company", r.ID, "txn", p.Txn.String(), "error", err)

@@ -223,6 +223,9 @@ func encode(b *message.Batch, batch []request) ([]byte, error) {
 		m := *q.m
 		m.Source, m.Target, m.Epoch, m.Path = message.NoNode, message.NoNode, 0, nil
 		m.Flags &= message.PartOf | message.Exclusive | message.WriteBack
+		if m.Op == message.LEASE { // it is this leader who decides, now
+			m.Term = b.Term
+		}
 		var err error
 		if scratch, err = m.Append(scratch[:0]); err != nil {
 			return nil, err
