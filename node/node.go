@@ -83,7 +83,8 @@ type Node struct {
 	electMu  sync.Mutex
 	election *election.History
 
-	seatMu sync.Mutex // one change of what this node owns at a time
+	seatMu sync.Mutex      // one change of what this node owns at a time
+	free   map[seatID]bool // replicas here that their companies do not count
 
 	disk  faultfs.Switch // under the log and the registers
 	clock atomic.Int64   // nanoseconds that this node's clock is wrong by
@@ -91,6 +92,7 @@ type Node struct {
 	open     atomic.Bool   // the owners are there: requests can be answered
 	moving   atomic.Bool   // a task moves registers
 	planning atomic.Bool   // a task plans for the directory
+	asking   atomic.Bool   // a task asks who may be deleted
 	left     chan struct{} // closed when the directory says that this node has left
 	leaving  sync.Once
 
@@ -113,7 +115,7 @@ const queries = 8 // SQL and LOG requests under way; beyond them Busy
 // Start opens the node's files and begins to serve. It returns before the node has caught up: see Ready.
 func Start(cfg Config) (_ *Node, err error) {
 	n := &Node{cfg: cfg, stats: newStats(), started: time.Now(), queries: make(chan struct{}, queries),
-		election: election.New(), failure: make(chan error, 1), left: make(chan struct{}), prefer: map[message.CompanyID]bool{}}
+		election: election.New(), failure: make(chan error, 1), left: make(chan struct{}), prefer: map[message.CompanyID]bool{}, free: map[seatID]bool{}}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {

@@ -29,7 +29,7 @@ func Next(d *message.Directory, dead func(message.NodeID) bool) Change {
 	if len(p.usable) == 0 {
 		return Change{}
 	}
-	for _, look := range []func() (Change, bool){p.redirect, p.replace, p.spread, p.balance, p.found, p.goes} {
+	for _, look := range []func() (Change, bool){p.abandon, p.replace, p.spread, p.balance, p.found, p.goes} {
 		if c, ok := look(); ok {
 			return c
 		}
@@ -206,8 +206,10 @@ func (p *planner) endangered() []*message.Company {
 	return all
 }
 
-// redirect finds another node for what joins on one that cannot be used any more.
-func (p *planner) redirect() (Change, bool) {
+// abandon gives up who joins on a node that cannot be used any more: it may vote already, so it stays in the list until
+// its company does not count it, and only then another one joins. Where nobody else is left, nor the one that was to
+// leave can stay, it is waited for.
+func (p *planner) abandon() (Change, bool) {
 	for _, c := range p.endangered() {
 		for _, o := range c.Owners {
 			if !o.Joining || o.Leaving || !p.lost(o.Node) {
@@ -219,11 +221,9 @@ func (p *planner) redirect() (Change, bool) {
 					instead = old.Replica
 				}
 			}
-			if to, ok := p.choose(c, o.Replica); ok {
-				return p.move(c, to, o.Replica)
-			}
-			// Nobody else is left. Where the one that was to leave can stay, it stays.
-			if old := c.Owner(instead); old != nil && old.Node != o.Node && p.can[old.Node] {
+			_, other := p.choose(c, o.Replica)
+			old := c.Owner(instead)
+			if stays := old != nil && old.Node != o.Node && p.can[old.Node]; other || stays {
 				return p.move(c, message.NoNode, o.Replica)
 			}
 		}

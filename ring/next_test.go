@@ -56,9 +56,7 @@ func (b *book) do(t fatal, c Change) {
 		o := message.Owner{Node: c.Move.Node, Replica: x.Next, Joining: true, Instead: c.Move.From}
 		x.Next++
 		if from != nil && from.Joining {
-			o.Instead = from.Instead
-			*from = o
-			return
+			t.Fatalf("%+v: replica %d of company %d may vote already", c.Move, from.Replica, x.ID)
 		}
 		x.Owners = append(x.Owners, o)
 		b.moved++
