@@ -36,7 +36,7 @@ func (n *Node) takeSeats() {
 		c := &d.Companies[i]
 		n.host.Know(c.ID, c.Owners)
 		for _, o := range c.Owners {
-			if o.Node != n.cfg.ID || n.identity.find(c.ID, o.Replica) != nil || n.host.Replica(c.ID) != nil {
+			if o.Node != n.cfg.ID || o.Replica <= n.identity.Dropped[c.ID] || n.identity.find(c.ID, o.Replica) != nil || n.host.Replica(c.ID) != nil {
 				continue
 			}
 			seat := owner.Seat{Company: c.ID, Replica: o.Replica, Join: true}
@@ -136,7 +136,7 @@ func (n *Node) drop(k kept) error {
 	if err := n.host.Drop(ctx, k.Company, k.Replica); err != nil {
 		return err
 	}
-	n.identity.forget(k.Company, k.Replica)
+	n.identity.dropped(k.Company, k.Replica)
 	delete(n.free, seatID{k.Company, k.Replica})
 	return n.identity.save(n.cfg.Dir)
 }

@@ -62,3 +62,43 @@ func TestAMemberIsNotDeleted(t *testing.T) {
 		t.Fatalf("company %s counts replica %d, and its node has %+v", r.ID, r.Replica, k)
 	}
 }
+
+// A founder that has left its company does not found it again, nor does one that joined join again, whatever directory
+// of before its node finds when it comes back.
+func TestWhatWasDroppedNeverStarts(t *testing.T) {
+	h := newHerd(t, 3, -1)
+	n := h.nodes[1]
+	d := n.directory.Load().Clone()
+	d.Epoch += 1000
+	next := message.CompanyID(len(d.Companies))
+	for i := range message.CompanyID(2) {
+		c := message.Company{ID: next + i, Base: (next + i).Base(), Limit: (next + i).Limit(), Next: 9,
+			Owners: []message.Owner{{Node: 1, Replica: 3, Joining: i == 1}}}
+		if i == 0 {
+			c.Founders = []message.Founder{{Node: 1, Replica: 3}}
+		}
+		d.Companies = append(d.Companies, c)
+	}
+	n.seatMu.Lock()
+	n.identity.dropped(next, 5)
+	n.identity.dropped(next+1, 3)
+	n.seatMu.Unlock()
+	n.directory.Store(d)
+	n.takeSeats()
+	for i := range message.CompanyID(2) {
+		if r := n.host.Replica(next + i); r != nil {
+			t.Errorf("company %s: replica %d was deleted and starts", next+i, r.Replica)
+		}
+	}
+	d = d.Clone() // later ones do start
+	d.Epoch++
+	d.Companies[next].Owners[0].Replica, d.Companies[next].Founders[0].Replica = 6, 6
+	d.Companies[next+1].Owners[0].Replica = 4
+	n.directory.Store(d)
+	n.takeSeats()
+	for i := range message.CompanyID(2) {
+		if n.host.Replica(next+i) == nil {
+			t.Errorf("company %s: a new replica does not start", next+i)
+		}
+	}
+}
