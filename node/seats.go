@@ -141,6 +141,16 @@ func (n *Node) drop(k kept) error {
 	return n.identity.save(n.cfg.Dir)
 }
 
+// leaving are the replicas whose deletion has begun.
+func (id *identity) leaving() (all []owner.Seat) {
+	for _, k := range id.Replicas {
+		if k.Removed {
+			all = append(all, owner.Seat{Company: k.Company, Replica: k.Replica})
+		}
+	}
+	return all
+}
+
 // late says whether this node came after the cluster was made.
 func (n *Node) late() bool { return int64(n.cfg.ID) >= int64(n.cfg.Settings.Nodes) }
 

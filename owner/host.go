@@ -47,6 +47,8 @@ type Config struct {
 	Now func() time.Time
 	// Failed hears once, and must not wait, that the disk failed: the process has to end. Without it Dragonboat panics.
 	Failed func(error)
+	// Leaving are the replicas whose Drop has begun: it may have been cut short anywhere.
+	Leaving []Seat
 }
 
 // Host holds the replicas of this node over one Dragonboat NodeHost.
@@ -86,7 +88,7 @@ func Open(cfg Config) (*Host, error) {
 		return nil, err
 	}
 	if cfg.Files == nil {
-		if _, err := tanlog.Check(dir); err != nil {
+		if _, err := tanlog.Check(dir, pairs(cfg.Leaving)...); err != nil {
 			return nil, err
 		}
 	}
@@ -128,6 +130,13 @@ func Open(cfg Config) (*Host, error) {
 	h.tasks.Go(h.snapshots)
 	h.tasks.Go(h.resign)
 	return h, nil
+}
+
+func pairs(seats []Seat) (all []tanlog.Pair) {
+	for _, s := range seats {
+		all = append(all, tanlog.Pair{Shard: uint64(s.Company), Replica: s.Replica})
+	}
+	return all
 }
 
 // Close stops the replicas and closes the log.
