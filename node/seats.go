@@ -12,6 +12,9 @@ import (
 // dropTime is how long deleting a replica may take before it is tried again at the next tick.
 const dropTime = 3 * time.Second
 
+// takeAgain is how long a replica that could not be started waits for the next attempt.
+const takeAgain = time.Second
+
 // memberTime is how long a company is asked whether it counts a replica.
 const memberTime = 2 * time.Second
 
@@ -36,23 +39,40 @@ func (n *Node) takeSeats() {
 		c := &d.Companies[i]
 		n.host.Know(c.ID, c.Owners)
 		for _, o := range c.Owners {
-			if o.Node != n.cfg.ID || o.Replica <= n.identity.Dropped[c.ID] || n.identity.find(c.ID, o.Replica) != nil || n.host.Replica(c.ID) != nil {
+			id := seatID{c.ID, o.Replica}
+			if o.Node != n.cfg.ID || o.Replica <= n.identity.Dropped[c.ID] || time.Since(n.failed[id]) < takeAgain {
 				continue
 			}
-			seat := owner.Seat{Company: c.ID, Replica: o.Replica, Join: true}
-			founder := message.Founder{Node: n.cfg.ID, Replica: o.Replica, Incarnation: n.cfg.Incarnation}
-			switch {
-			case slices.Contains(c.Founders, founder):
-				seat = owner.Seat{Company: c.ID, Replica: o.Replica, Voting: true, Founders: c.Founders}
-				n.prefer[c.ID] = true
-			case !o.Joining:
-				continue
-			}
-			if err := n.seat(seat); err != nil {
+			delete(n.failed, id)
+			if err := n.takeSeat(c, o); err != nil {
+				n.failed[id] = time.Now()
 				n.cfg.Log.Error("join a company", "company", c.ID, "replica", o.Replica, "error", err)
 			}
 		}
 	}
+}
+
+// takeSeat starts a replica, unless one of its company runs here. One that could not be started, or of which it could
+// not be kept that it was, is tried again after a while: its company waits for it.
+func (n *Node) takeSeat(c *message.Company, o message.Owner) error {
+	row := n.identity.find(c.ID, o.Replica)
+	if r := n.host.Replica(c.ID); r != nil {
+		if row != nil && r.Replica == o.Replica {
+			return n.begun(c.ID, o.Replica)
+		}
+		return nil
+	}
+	founder := message.Founder{Node: n.cfg.ID, Replica: o.Replica, Incarnation: n.cfg.Incarnation}
+	switch {
+	case row != nil && (row.Removed || row.Started):
+		return nil
+	case slices.Contains(c.Founders, founder):
+		n.prefer[c.ID] = true
+		return n.seat(owner.Seat{Company: c.ID, Replica: o.Replica, Voting: true, Founders: c.Founders})
+	case o.Joining:
+		return n.seat(owner.Seat{Company: c.ID, Replica: o.Replica, Join: true})
+	}
+	return nil
 }
 
 // dropSeats ends replicas that this node has, the directory does not list, and their companies do not count: they were

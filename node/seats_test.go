@@ -2,6 +2,8 @@ package node
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -101,4 +103,73 @@ func TestWhatWasDroppedNeverStarts(t *testing.T) {
 			t.Errorf("company %s: a new replica does not start", next+i)
 		}
 	}
+}
+
+// A replica that could not be started is tried again, and nothing starts that is not kept.
+func TestAFailedStartIsTriedAgain(t *testing.T) {
+	h := newHerd(t, 3, -1)
+	n := h.nodes[1]
+	d := n.directory.Load().Clone()
+	d.Epoch += 1000
+	id := message.CompanyID(len(d.Companies))
+	d.Companies = append(d.Companies, message.Company{ID: id, Base: id.Base(), Limit: id.Limit(), Next: 9, Owners: []message.Owner{{Node: 1, Replica: 3, Joining: true}}})
+	block := filepath.Join(n.cfg.Dir, identityFile+".tmp")
+	take := func() (running bool, row *kept) {
+		n.seatMu.Lock()
+		clear(n.failed)
+		n.seatMu.Unlock()
+		n.takeSeats()
+		n.seatMu.Lock()
+		defer n.seatMu.Unlock()
+		if k := n.identity.find(id, 3); k != nil {
+			copied := *k
+			row = &copied
+		}
+		return n.host.Replica(id) != nil, row
+	}
+	n.seatMu.Lock()
+	if err := os.Mkdir(block, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	n.directory.Store(d)
+	n.seatMu.Unlock()
+	if running, row := take(); running || row != nil {
+		t.Fatalf("it cannot be kept, and it starts: %v, %+v", running, row)
+	}
+	n.seatMu.Lock()
+	if err := os.Remove(block); err != nil {
+		t.Fatal(err)
+	}
+	n.identity.Replicas = append(n.identity.Replicas, kept{Company: id, Replica: 3, Joined: true}) // its start failed
+	n.seatMu.Unlock()
+	if running, row := take(); !running || row == nil || !row.Started {
+		t.Fatalf("it is not tried again: %v, %+v", running, row)
+	}
+	n.seatMu.Lock()
+	n.identity.find(id, 3).Started = false // that could not be kept
+	n.seatMu.Unlock()
+	if _, row := take(); !row.Started {
+		t.Fatalf("that it has a log is not kept: %+v", row)
+	}
+}
+
+// A change that lasts is stuck; one that makes way for another, or ends, is not.
+func TestStuckChanges(t *testing.T) {
+	d := &message.Directory{Companies: []message.Company{{ID: 0}, {ID: 1, Owners: []message.Owner{{Replica: 1}, {Replica: 2, Joining: true}}}}}
+	s, now := changes{}, time.Unix(1000, 0)
+	look := func(after time.Duration, want bool) {
+		t.Helper()
+		now = now.Add(after)
+		if is := s.stuck(d, now); is(1) != want || is(0) {
+			t.Errorf("company 1 is stuck: %v, company 0: %v", is(1), is(0))
+		}
+	}
+	look(0, false)
+	look(stuckAfter-1, false)
+	look(1, true)
+	d.Companies[1].Owners[1] = message.Owner{Replica: 3, Joining: true}
+	look(0, false)
+	look(stuckAfter, true)
+	d.Companies[1].Owners[1].Joining = false
+	look(1, false)
 }

@@ -25,7 +25,12 @@ type Change struct {
 //	owners of dead nodes, then of leaving ones, then those that are missing; the most endangered company first
 //	registers on the nodes that are there; balance; another company; a node that holds nothing goes
 func Next(d *message.Directory, dead func(message.NodeID) bool) Change {
-	p := newPlanner(d, dead)
+	return NextBeside(d, dead, func(message.CompanyID) bool { return false })
+}
+
+// NextBeside is Next where stuck says in which companies a change gets nowhere: others need not wait for those.
+func NextBeside(d *message.Directory, dead func(message.NodeID) bool, stuck func(message.CompanyID) bool) Change {
+	p := newPlanner(d, dead, stuck)
 	if len(p.usable) == 0 {
 		return Change{}
 	}
@@ -49,7 +54,7 @@ type planner struct {
 	around map[message.NodeID]int // place on the circle
 }
 
-func newPlanner(d *message.Directory, dead func(message.NodeID) bool) *planner {
+func newPlanner(d *message.Directory, dead func(message.NodeID) bool, stuck func(message.CompanyID) bool) *planner {
 	p := &planner{d: d, dead: dead, can: map[message.NodeID]bool{}, load: map[message.NodeID]int{}, firsts: map[message.NodeID]int{}, around: map[message.NodeID]int{}}
 	var there []message.Node
 	for _, n := range d.Nodes {
@@ -64,7 +69,7 @@ func newPlanner(d *message.Directory, dead func(message.NodeID) bool) *planner {
 	}
 	for i := range d.Companies {
 		c := &d.Companies[i]
-		if c.Changing() && p.alive(c) {
+		if p.busy(c) && !stuck(c.ID) {
 			p.moves++
 		}
 		if c.ID == 0 {
@@ -131,6 +136,12 @@ func (p *planner) live(c *message.Company) (live, voters int) {
 func (p *planner) alive(c *message.Company) bool {
 	live, voters := p.live(c)
 	return live > voters/2
+}
+
+// busy says whether the nodes of a company have work with a change of its owners: it can be made, and nobody who joins
+// is on a node that is dead.
+func (p *planner) busy(c *message.Company) bool {
+	return c.Changing() && p.alive(c) && !slices.ContainsFunc(c.Owners, func(o message.Owner) bool { return o.Joining && p.dead(o.Node) })
 }
 
 // wanted is how many owners a company should have.
