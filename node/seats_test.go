@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -172,4 +173,56 @@ func TestStuckChanges(t *testing.T) {
 	look(stuckAfter, true)
 	d.Companies[1].Owners[1].Joining = false
 	look(1, false)
+}
+
+// A replica that Raft took in too late, when the directory had given it up already, is removed although nothing changes.
+func TestLeftoversAreRemoved(t *testing.T) {
+	h := newHerd(t, 4, -1)
+	n := h.any()
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	defer cancel()
+	const id = message.CompanyID(1)
+	for {
+		d := h.until("rest", func(d *message.Directory) bool { return calm(d, nobody) })
+		c := d.Company(id)
+		var spare message.NodeID
+		for owners := c.OwnerNodes(); slices.Contains(owners, spare); spare++ {
+		}
+		// Whoever leads it looks at it only now and then: mostly the attempt is given up before Raft hears of it.
+		err := n.heap.Change(ctx, message.MOVE, message.Move{Company: id, Node: spare, From: c.Owners[2].Replica, Epoch: d.Epoch})
+		if err == nil {
+			err = n.heap.Change(ctx, message.MOVE, message.Move{Company: id, Node: message.NoNode, From: c.Next, Epoch: d.Epoch + 1})
+		}
+		if err == nil {
+			err = n.heap.Change(ctx, message.REPLACE, message.Move{Company: id, Node: message.NoNode, Replica: c.Next})
+		}
+		if err != nil {
+			if ctx.Err() != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		var r *owner.Replica
+		for _, x := range h.nodes {
+			if y := x.host.Replica(id); y != nil && y.Leads() {
+				r = y
+			}
+		}
+		if r == nil {
+			continue
+		}
+		members, order, err := r.Members(ctx, d)
+		if err != nil || members.Gone[c.Next] {
+			continue
+		}
+		if err := r.Take(ctx, owner.Step{Kind: owner.Join, Replica: c.Next, Node: spare}, 0, order); err != nil {
+			continue
+		}
+		for is := true; is; time.Sleep(20 * time.Millisecond) {
+			if is, err = n.heap.Member(ctx, id, c.Next); err != nil {
+				t.Fatalf("company %s: replica %d: %v", id, c.Next, err)
+			}
+		}
+		return
+	}
 }
