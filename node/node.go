@@ -210,9 +210,8 @@ func (n *Node) openOwners(initial *message.Directory) (err error) {
 	for _, c := range initial.Companies {
 		n.host.Know(c.ID, c.Owners)
 	}
-	have := n.host.Kept()
 	for _, k := range n.identity.Replicas {
-		if replica, ok := have[k.Company]; k.Started && !k.Removed && (!ok || replica != k.Replica) {
+		if k.Started && !k.Removed && !n.host.Keeps(k.Company, k.Replica) {
 			return message.Errorf(message.Corrupt, "node %s has lost the log of company %s; start it with revive %s --wipe", n.cfg.ID, k.Company, n.cfg.ID)
 		}
 	}
@@ -221,12 +220,13 @@ func (n *Node) openOwners(initial *message.Directory) (err error) {
 			continue // takeSeats deletes it
 		}
 		c := initial.Company(k.Company)
-		if _, ok := have[k.Company]; !ok && !k.Joined && c == nil {
+		have := n.host.Keeps(k.Company, k.Replica)
+		if !have && !k.Joined && c == nil {
 			n.identity.forget(k.Company, k.Replica) // it was about to found a company; the directory says with whom
 			continue
 		}
 		seat := owner.Seat{Company: k.Company, Replica: k.Replica, Voting: !k.Joined, Join: k.Joined && !k.Started}
-		if _, ok := have[k.Company]; !ok && !k.Joined {
+		if !have && !k.Joined {
 			for _, o := range c.Owners {
 				seat.Founders = append(seat.Founders, message.Founder{Node: o.Node, Replica: o.Replica})
 			}

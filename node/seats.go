@@ -62,6 +62,9 @@ func (n *Node) takeSeat(c *message.Company, o message.Owner) error {
 		}
 		return nil
 	}
+	if slices.ContainsFunc(n.identity.Replicas, func(k kept) bool { return k.Company == c.ID && k.Replica != o.Replica }) {
+		return nil // that one is to be deleted first: Dragonboat ends the process where two of a group meet
+	}
 	founder := message.Founder{Node: n.cfg.ID, Replica: o.Replica, Incarnation: n.cfg.Incarnation}
 	switch {
 	case row != nil && (row.Removed || row.Started):

@@ -88,6 +88,32 @@ func TestDropCutShort(t *testing.T) {
 	}
 }
 
+// An old and a new replica of a company can both have a log, when the deletion of the old one did not end in time. Each
+// is known, and the old one goes while the new one runs.
+func TestTwoReplicasOfACompany(t *testing.T) {
+	dir := t.TempDir()
+	h, r, _, err := openAlone(alone(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	caughtUp(t, r)
+	h.Close()
+	if h, err = Open(alone(dir)); err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	if _, err = h.Start(Seat{Company: 1, Replica: 2, Join: true}, &numbers{}); err != nil {
+		t.Fatal(err)
+	}
+	if !h.Keeps(1, 1) || !h.Keeps(1, 2) || h.Keeps(1, 3) || h.Keeps(2, 1) {
+		t.Errorf("it keeps 1 and 2 of company 1: %v, %v", h.Keeps(1, 1), h.Keeps(1, 2))
+	}
+	drop(t, h)
+	if h.Keeps(1, 1) || !h.Keeps(1, 2) {
+		t.Errorf("it keeps 2 of company 1: %v, and 1: %v", h.Keeps(1, 2), h.Keeps(1, 1))
+	}
+}
+
 func drop(t *testing.T, h *Host) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)

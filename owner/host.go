@@ -220,7 +220,11 @@ func (h *Host) Drop(ctx context.Context, id message.CompanyID, replica uint64) e
 		if err := h.nh.StopReplica(uint64(id), replica); err != nil && !errors.Is(err, dragonboat.ErrShardNotFound) {
 			return err
 		}
-		return h.nh.SyncRemoveData(ctx, uint64(id), replica)
+		err := h.nh.SyncRemoveData(ctx, uint64(id), replica)
+		if errors.Is(err, dragonboat.ErrShardNotStopped) { // another replica of the company runs here
+			err = h.nh.RemoveData(uint64(id), replica)
+		}
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("delete replica %d of company %s: %w", replica, id, err)
@@ -270,7 +274,19 @@ func (h *Host) nodeOf(id message.CompanyID, replica uint64) (message.NodeID, boo
 	return n, ok
 }
 
-// Kept lists the replicas that have a log here.
+// Keeps says whether a replica has a log here.
+func (h *Host) Keeps(id message.CompanyID, replica uint64) bool {
+	if info := h.nh.GetNodeHostInfo(dragonboat.NodeHostInfoOption{}); info != nil {
+		for _, n := range info.LogInfo {
+			if n.ShardID == uint64(id) && n.ReplicaID == replica {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Kept lists the replicas that have a log here, of each company one: two have while the deletion of one goes on.
 func (h *Host) Kept() map[message.CompanyID]uint64 {
 	kept := map[message.CompanyID]uint64{}
 	if info := h.nh.GetNodeHostInfo(dragonboat.NodeHostInfoOption{}); info != nil {
