@@ -20,6 +20,8 @@
 //
 //	D6  A company's owners change one at a time, and only as planned for the directory that there is.
 //	D7  A node that is gone owns nothing, keeps no registers and does not come back.
+//	D9  A replica that Raft may count stays on the list, joining, leaving or not, unless its disk is lost. Nodes
+//	    delete what is not on it.
 //
 // It has the shape of package company's state (Apply, Read, Snapshot, Load) but shares none of its rules,
 // which is why it is a package of its own. Next: package owner, which replicates both.

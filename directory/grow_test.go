@@ -104,8 +104,15 @@ func TestMove(t *testing.T) {
 		t.Errorf("capacity %d, then %d", before, after)
 	}
 	want(t, apply(t, s, moving(s, message.Move{Company: 1, Node: 4, From: 2})), message.Busy)
-	// Its node is lost for good: another one joins in its place.
-	want(t, apply(t, s, moving(s, message.Move{Company: 1, Node: 4, From: 4})), message.Done)
+	// Its node is lost for good, D9: it stays on the list until Raft does not count it, and then another one joins.
+	want(t, apply(t, s, moving(s, message.Move{Company: 1, Node: 4, From: 4})), message.Busy)
+	want(t, apply(t, s, moving(s, message.Move{Company: 1, Node: message.NoNode, From: 4})), message.Done)
+	want(t, apply(t, s, moving(s, message.Move{Company: 1, Node: 4, From: 1})), message.Busy)
+	if o := s.Current().Company(1).Owners; len(o) != 4 || o[3] != (message.Owner{Node: 3, Replica: 4, Joining: true, Instead: 1, Leaving: true}) {
+		t.Fatalf("owners %+v", o)
+	}
+	want(t, apply(t, s, describing(message.REPLACE, message.Move{Company: 1, Node: message.NoNode, Replica: 4})), message.Done)
+	want(t, apply(t, s, moving(s, message.Move{Company: 1, Node: 4, From: 1})), message.Done)
 	if o := s.Current().Company(1).Owners; len(o) != 4 || o[3] != (message.Owner{Node: 4, Replica: 5, Joining: true, Instead: 1}) {
 		t.Fatalf("owners %+v", o)
 	}
@@ -160,10 +167,11 @@ func TestRetireDuringAMove(t *testing.T) {
 	if o := s.Current().Company(4).Owners; len(o) != 5 { // on 3 4 0, two of which lost their disks
 		t.Fatalf("%+v", o)
 	}
-	// One of those is given up for good: whoever joins takes the place of the old replica of its node.
+	// One of those is given up, and its node loses its disk once more: then it is one more attempt.
 	old := s.Current().Company(4).Owners
-	want(t, apply(t, s, moving(s, message.Move{Company: 4, Node: 1, From: old[3].Replica})), message.Done)
-	if o := s.Current().Company(4).Owners; o[3].Node != 1 || o[3].Instead != 1 {
+	want(t, apply(t, s, moving(s, message.Move{Company: 4, Node: message.NoNode, From: old[3].Replica})), message.Done)
+	want(t, apply(t, s, describing(message.RETIRE, message.Node{ID: old[3].Node, Incarnation: 2})), message.Done)
+	if o := s.Current().Company(4).Owners; len(o) != 5 || o[4] != (message.Owner{Node: old[3].Node, Replica: old[4].Replica + 1, Joining: true}) {
 		t.Fatalf("%+v", o)
 	}
 }

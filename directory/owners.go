@@ -27,7 +27,9 @@ func retire(d *message.Directory, n *message.Node, incarnation uint64) company.R
 		again, instead, kept := false, uint64(0), c.Owners[:0]
 		for _, o := range c.Owners {
 			if o.Node == n.ID && o.Joining {
-				again, instead = !o.Leaving, o.Instead // lost before it had joined
+				if !o.Leaving {
+					again, instead = true, o.Instead // lost before it had joined
+				}
 				continue
 			}
 			if o.Node == n.ID && !o.Leaving && !replaced(c, o.Replica) {
@@ -77,6 +79,9 @@ func begin(d *message.Directory, data []byte) company.Result {
 	if m.Node == message.NoNode {
 		return giveUp(d, c, from)
 	}
+	if from != nil && from.Joining {
+		return refuse(message.Busy, "D9: replica %d joins company %s and may vote already; give it up first, without a successor", from.Replica, c.ID)
+	}
 	switch n := d.Node(m.Node); {
 	case n == nil:
 		return noNode(d, m.Node)
@@ -88,24 +93,14 @@ func begin(d *message.Directory, data []byte) company.Result {
 		return refuse(message.InvalidArgument, "company %s has %d owners, more are not possible", c.ID, len(c.Owners))
 	}
 	o := message.Owner{Node: m.Node, Replica: c.Next, Joining: true, Instead: m.From}
-	if from != nil && from.Joining {
-		if o.Instead = from.Instead; o.Instead == 0 { // it came after a lost disk: the other one on its node leaves
-			for _, old := range c.Owners {
-				if old.Node == from.Node && !old.Joining {
-					o.Instead = old.Replica
-				}
-			}
-		}
-		*from = o
-	} else {
-		c.Owners = append(c.Owners, o)
-	}
+	c.Owners = append(c.Owners, o)
 	c.Next++
 	ring.Share(d)
 	return company.Result{Value: o.Replica}
 }
 
-// giveUp has a replica leave without a successor; of a joining one it ends the attempt.
+// giveUp has a replica leave without a successor; of a joining one it ends the attempt. It stays on the list until
+// Raft does not count it (D9): it may have got its vote in the meantime.
 func giveUp(d *message.Directory, c *message.Company, from *message.Owner) company.Result {
 	if from == nil {
 		return refuse(message.InvalidArgument, "a move of company %s names neither who joins nor who leaves", c.ID)

@@ -343,7 +343,7 @@ type Job struct {
 // Move names a change of a company's owners. In REPLACE: the replica on Node votes now, and the one that it
 // takes the place of leaves; with Node NoNode, Replica has left and nobody took its place. In MOVE: Node joins, in
 // a new replica, instead of replica From; with From 0 nobody leaves, and with Node NoNode nobody joins. Where From
-// itself is joining, it is given up, and who joins in its place does so instead of whom From would have replaced.
+// itself is joining, Node is NoNode: the attempt is given up, and another one may join when From is out.
 type Move struct {
 	Company CompanyID `json:"company"`
 	Node    NodeID    `json:"node"`

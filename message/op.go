@@ -91,6 +91,7 @@ const (
 	NODEADD    // launcher: start another node, as Data says
 	NODEREMOVE // launcher: drain node Value and let it go
 	RECOVER    // directory: the company in Data begins anew from what a survivor holds
+	MEMBER     // owners: does Raft count replica Value of Company? Only who leads it answers, with JSON: true or false
 
 	opEnd
 )
@@ -114,6 +115,7 @@ var opNames = [...]string{
 	EXPIRE: "EXPIRE", SYNC: "SYNC", LEASES: "LEASES",
 	CAPACITY: "CAPACITY", ADMIT: "ADMIT", DISMISS: "DISMISS", GONE: "GONE", MOVE: "MOVE", FOUND: "FOUND",
 	NODEADD: "NODEADD", NODEREMOVE: "NODEREMOVE", RECOVER: "RECOVER",
+	MEMBER: "MEMBER",
 }
 
 func (o Op) String() string {

@@ -31,7 +31,7 @@ func init() {
 		message.LEASE: takeLease, message.RELEASE: giveLease, message.REVOKE: revokeLease, message.SYNC: syncLeases,
 		message.TEST: test, message.NONE: test,
 		message.DIRECTORY: answerDirectory, message.STATUS: answerStatus, message.STATS: answerStats,
-		message.ELECTIONS: answerElections, message.WHOISLEADER: whoIsLeader, message.LEADER: moveLeader,
+		message.ELECTIONS: answerElections, message.WHOISLEADER: whoIsLeader, message.LEADER: moveLeader, message.MEMBER: answerMember,
 		message.SQL: answerSQL, message.LOG: answerLog, message.VERIFY: answerVerify,
 		message.GOROUTINES: answerGoroutines, message.METRICS: answerMetrics, message.JOURNAL: answerJournal,
 		message.REGTAG: registers, message.REGGET: registers, message.REGPUT: registers, message.REGCONF: registers,

@@ -87,7 +87,9 @@ type Node struct {
 	electMu  sync.Mutex
 	election *election.History
 
-	seatMu sync.Mutex // one change of what this node owns at a time
+	seatMu sync.Mutex           // one change of what this node owns at a time
+	free   map[seatID]bool      // replicas here that their companies do not count
+	failed map[seatID]time.Time // when a replica could not be started
 
 	disk  faultfs.Switch // under the log and the registers
 	clock atomic.Int64   // nanoseconds that this node's clock is wrong by
@@ -95,6 +97,8 @@ type Node struct {
 	open     atomic.Bool   // the owners are there: requests can be answered
 	moving   atomic.Bool   // a task moves registers
 	planning atomic.Bool   // a task plans for the directory
+	changes  changes       // only that task uses it
+	asking   atomic.Bool   // a task asks who may be deleted
 	left     chan struct{} // closed when the directory says that this node has left
 	leaving  sync.Once
 
@@ -117,7 +121,7 @@ const queries = 8 // SQL and LOG requests under way; beyond them Busy
 // Start opens the node's files and begins to serve. It returns before the node has caught up: see Ready.
 func Start(cfg Config) (_ *Node, err error) {
 	n := &Node{cfg: cfg, stats: newStats(), started: time.Now(), queries: make(chan struct{}, queries),
-		election: election.New(), failure: make(chan error, 1), left: make(chan struct{}), prefer: map[message.CompanyID]bool{}}
+		election: election.New(), failure: make(chan error, 1), left: make(chan struct{}), prefer: map[message.CompanyID]bool{}, free: map[seatID]bool{}, failed: map[seatID]time.Time{}, changes: changes{}}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
@@ -206,7 +210,7 @@ func (n *Node) openOwners(initial *message.Directory) (err error) {
 		Node: n.cfg.ID, Incarnation: n.cfg.Incarnation, Settings: n.cfg.Settings, Dir: n.cfg.Dir,
 		Carrier: n.transport, Inbox: &n.inbox, Observer: observer{n}, Led: n.led,
 		Entry: func(wait, commit time.Duration) { n.stats.queue.add(wait); n.stats.commit.add(commit) },
-		Index: n.stats.readIndex.add, Disk: &n.disk, Failed: n.fail, Now: n.now,
+		Index: n.stats.readIndex.add, Disk: &n.disk, Failed: n.fail, Now: n.now, Leaving: n.identity.leaving(),
 	})
 	if err != nil {
 		return err
@@ -214,9 +218,8 @@ func (n *Node) openOwners(initial *message.Directory) (err error) {
 	for _, c := range initial.Companies {
 		n.host.Know(c.ID, c.Owners)
 	}
-	have := n.host.Kept()
 	for _, k := range n.identity.Replicas {
-		if replica, ok := have[k.Company]; k.Started && !k.Removed && (!ok || replica != k.Replica) {
+		if k.Started && !k.Removed && !n.host.Keeps(k.Company, k.Replica) {
 			return message.Errorf(message.Corrupt, "node %s has lost the log of company %s; start it with revive %s --wipe", n.cfg.ID, k.Company, n.cfg.ID)
 		}
 	}
@@ -225,12 +228,13 @@ func (n *Node) openOwners(initial *message.Directory) (err error) {
 			continue // takeSeats deletes it
 		}
 		c := initial.Company(k.Company)
-		if _, ok := have[k.Company]; !ok && !k.Joined && c == nil {
+		have := n.host.Keeps(k.Company, k.Replica)
+		if !have && !k.Joined && c == nil {
 			n.identity.forget(k.Company, k.Replica) // it was about to found a company; the directory says with whom
 			continue
 		}
 		seat := owner.Seat{Company: k.Company, Replica: k.Replica, Voting: !k.Joined, Join: k.Joined && !k.Started}
-		if _, ok := have[k.Company]; !ok && !k.Joined {
+		if !have && !k.Joined {
 			for _, o := range c.Owners {
 				seat.Founders = append(seat.Founders, message.Founder{Node: o.Node, Replica: o.Replica})
 			}
@@ -257,13 +261,12 @@ func (n *Node) seat(s owner.Seat) error {
 		}
 		state = owner.NewHeap(cfg)
 	}
-	k := n.identity.find(s.Company, s.Replica)
-	if k == nil {
+	if n.identity.find(s.Company, s.Replica) == nil {
 		n.identity.Replicas = append(n.identity.Replicas, kept{Company: s.Company, Replica: s.Replica, Joined: s.Join})
 		if err := n.identity.save(n.cfg.Dir); err != nil {
+			n.identity.forget(s.Company, s.Replica) // what is not kept must not start
 			return err
 		}
-		k = n.identity.find(s.Company, s.Replica)
 	}
 	r, err := n.host.Start(s, state)
 	if err != nil {
@@ -272,11 +275,21 @@ func (n *Node) seat(s owner.Seat) error {
 	if s.Company != 0 {
 		n.table.Attach(s.Company, source{r})
 	}
-	if !k.Started {
-		k.Started = true
-		return n.identity.save(n.cfg.Dir)
+	return n.begun(s.Company, s.Replica)
+}
+
+// begun keeps that a replica has a log, without which it does not start again.
+func (n *Node) begun(id message.CompanyID, replica uint64) error {
+	k := n.identity.find(id, replica)
+	if k.Started {
+		return nil
 	}
-	return nil
+	k.Started = true
+	err := n.identity.save(n.cfg.Dir)
+	if err != nil {
+		k.Started = false // to be kept at the next tick
+	}
+	return err
 }
 
 // SetPeers takes in where the other nodes listen now, and which are dead.

@@ -13,6 +13,7 @@ const (
 	watchEvery   = 500 * time.Millisecond
 	watchBusy    = 50 * time.Millisecond // while a change of membership is under way
 	tidyEvery    = 6                     // ticks
+	lookEvery    = 6                     // ticks after which a company that does not change is looked at
 	directoryTTL = 4                     // ticks after which the directory is asked for again
 	settleAfter  = 2 * time.Second       // how long a transaction may stand unfinished before its owner asks
 	settleTime   = time.Second           // for all of a company at one tick: others wait behind them
@@ -83,7 +84,7 @@ func (n *Node) watch() {
 				delete(n.prefer, r.ID)
 				continue
 			}
-			n.mend(r)
+			n.mend(r, tick%lookEvery == 0)
 			n.prefers(r)
 			n.size(r)
 			if r.ID != 0 {
@@ -118,11 +119,12 @@ func (n *Node) askDirectoryNow(ctx context.Context) {
 	}
 }
 
-// mend takes the next step towards the owners that the directory wants for a company led here.
-func (n *Node) mend(r *owner.Replica) {
+// mend takes the next step towards the owners that the directory wants for a company led here. Also where no change is
+// under way Raft may count one that the directory does not list, or whose disk is lost: look has it look for those.
+func (n *Node) mend(r *owner.Replica, look bool) {
 	d := n.directory.Load()
 	c := d.Company(r.ID)
-	if c == nil || !c.Changing() || n.unsure(c) {
+	if c == nil || !c.Changing() && !look || n.unsure(c) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(n.ctx, 3*time.Second)

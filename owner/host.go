@@ -48,6 +48,8 @@ type Config struct {
 	Now func() time.Time
 	// Failed hears once, and must not wait, that the disk failed: the process has to end. Without it Dragonboat panics.
 	Failed func(error)
+	// Leaving are the replicas whose Drop has begun: it may have been cut short anywhere.
+	Leaving []Seat
 }
 
 // Host holds the replicas of this node over one Dragonboat NodeHost.
@@ -89,7 +91,7 @@ func Open(cfg Config) (*Host, error) {
 		return nil, err
 	}
 	if cfg.Files == nil {
-		if _, err := tanlog.Check(dir); err != nil {
+		if _, err := tanlog.Check(dir, pairs(cfg.Leaving)...); err != nil {
 			return nil, err
 		}
 	}
@@ -131,6 +133,13 @@ func Open(cfg Config) (*Host, error) {
 	h.tasks.Go(h.snapshots)
 	h.tasks.Go(h.resign)
 	return h, nil
+}
+
+func pairs(seats []Seat) (all []tanlog.Pair) {
+	for _, s := range seats {
+		all = append(all, tanlog.Pair{Shard: uint64(s.Company), Replica: s.Replica})
+	}
+	return all
 }
 
 // Close stops the replicas and closes the log.
@@ -214,7 +223,11 @@ func (h *Host) Drop(ctx context.Context, id message.CompanyID, replica uint64) e
 		if err := h.nh.StopReplica(uint64(id), replica); err != nil && !errors.Is(err, dragonboat.ErrShardNotFound) {
 			return err
 		}
-		return h.nh.SyncRemoveData(ctx, uint64(id), replica)
+		err := h.nh.SyncRemoveData(ctx, uint64(id), replica)
+		if errors.Is(err, dragonboat.ErrShardNotStopped) { // another replica of the company runs here
+			err = h.nh.RemoveData(uint64(id), replica)
+		}
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("delete replica %d of company %s: %w", replica, id, err)
@@ -264,7 +277,19 @@ func (h *Host) nodeOf(id message.CompanyID, replica uint64) (message.NodeID, boo
 	return n, ok
 }
 
-// Kept lists the replicas that have a log here.
+// Keeps says whether a replica has a log here.
+func (h *Host) Keeps(id message.CompanyID, replica uint64) bool {
+	if info := h.nh.GetNodeHostInfo(dragonboat.NodeHostInfoOption{}); info != nil {
+		for _, n := range info.LogInfo {
+			if n.ShardID == uint64(id) && n.ReplicaID == replica {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Kept lists the replicas that have a log here, of each company one: two have while the deletion of one goes on.
 func (h *Host) Kept() map[message.CompanyID]uint64 {
 	kept := map[message.CompanyID]uint64{}
 	if info := h.nh.GetNodeHostInfo(dragonboat.NodeHostInfoOption{}); info != nil {

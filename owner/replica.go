@@ -108,6 +108,11 @@ func (r *Replica) enqueue(q *queue, m *message.Message, reply func(*message.Mess
 	}
 }
 
+// NotLeader answers who leads instead of this replica.
+func (r *Replica) NotLeader(m *message.Message) *message.Message {
+	return r.notLeader(m, r.lead.Load())
+}
+
 // notLeader names the one to ask.
 func (r *Replica) notLeader(m *message.Message, l *leadership) *message.Message {
 	a := m.Answer(message.NotLeader, fmt.Sprintf("company %s has no leader", r.ID))
