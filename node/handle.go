@@ -42,7 +42,7 @@ func init() {
 	}
 }
 
-// Handle takes a request from the transport or from this node's own client.
+// Handle does a request of this node's own client, or one from the transport that take has let in.
 func (n *Node) Handle(m *message.Message, reply func(*message.Message)) {
 	begin := time.Now()
 	answer := func(a *message.Message) {
