@@ -20,6 +20,8 @@
 //
 //	D6  A company's owners change one at a time, and only as planned for the directory that there is.
 //	D7  A node that is gone owns nothing, keeps no registers and does not come back.
+//	D8  No replica that votes in its company leaves the list, and none that does not takes another's place: REPLACE
+//	    carries who votes. A node deletes what the list had and does not have any more.
 //
 // It has the shape of package company's state (Apply, Read, Snapshot, Load) but shares none of its rules,
 // which is why it is a package of its own. Next: package owner, which replicates both.

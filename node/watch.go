@@ -143,7 +143,7 @@ func (n *Node) mend(r *owner.Replica) {
 		case owner.Settled, owner.Wait:
 			return
 		case owner.Record, owner.Forget:
-			n.record(ctx, r, step)
+			n.record(ctx, r, step, members)
 			return
 		}
 		if err := r.Take(ctx, step, d.Node(step.Node).Incarnation, order); err != nil {

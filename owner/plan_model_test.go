@@ -2,6 +2,7 @@ package owner
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 
@@ -180,12 +181,12 @@ func (w *cluster) step(id, late int) StepKind {
 		}
 		g.leader = s.Replica
 	case Record:
-		w.log(message.REPLACE, message.Move{Company: c.ID, Node: s.Node, Replica: s.Replica}, 0)
+		w.log(message.REPLACE, message.Move{Company: c.ID, Node: s.Node, Replica: s.Replica, Voters: slices.Sorted(maps.Keys(g.Voting))}, 0)
 	case Forget:
 		if _, votes := g.Voting[s.Replica]; votes {
 			w.t.Fatalf("company %d: replica %d is forgotten and votes", id, s.Replica)
 		}
-		w.log(message.REPLACE, message.Move{Company: c.ID, Node: message.NoNode, Replica: s.Replica}, 0)
+		w.log(message.REPLACE, message.Move{Company: c.ID, Node: message.NoNode, Replica: s.Replica, Voters: slices.Sorted(maps.Keys(g.Voting))}, 0)
 	}
 	if g.known() <= len(g.Voting)/2 {
 		w.t.Fatalf("company %d: after %+v of the voters %v only %v know the log", id, s, g.Voting, g.knows)
