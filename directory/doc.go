@@ -23,6 +23,8 @@
 //	D8  No replica that votes in its company leaves the list, and none that does not takes another's place: REPLACE
 //	    carries who votes. A node deletes what the list had and does not have any more.
 //
+//	D9  The directory fits in one message, with room for the addresses at which its nodes really are.
+//
 // It has the shape of package company's state (Apply, Read, Snapshot, Load) but shares none of its rules,
 // which is why it is a package of its own. Next: package owner, which replicates both.
 package directory
