@@ -94,6 +94,9 @@ func change(d *message.Directory, m *message.Message) company.Result {
 	case message.TERM:
 		return company.Result{}
 	case message.REGCHANGE:
+		if m.Value == 1 && m.Size != d.Epoch {
+			return refuse(message.Stale, "D6: a change of the registers' members was planned at epoch %d, the directory is at %d", m.Size, d.Epoch)
+		}
 		return spread(d, m.Data, m.Value == 1)
 	case message.REGDONE:
 		return spreadDone(d, m.Value)

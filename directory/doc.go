@@ -18,7 +18,8 @@
 //	D5  The registers' epoch grows with every change of their members. Next replaces members only by the
 //	    REGDONE of the epoch that began it, so what was copied for another change does not count.
 //
-//	D6  A company's owners change one at a time, and only as planned for the directory that there is.
+//	D6  A company's owners change one at a time, and only as planned for the directory that there is; so do the
+//	    registers' members, except as a user asks.
 //	D7  A node that is gone owns nothing, keeps no registers and does not come back.
 //	D8  No replica that votes in its company leaves the list, and none that does not takes another's place: REPLACE
 //	    carries who votes. A node deletes what the list had and does not have any more.

@@ -53,6 +53,9 @@ func (w *cluster) groupsFollow() {
 func (w *cluster) log(op message.Op, v any, value uint64) message.Code {
 	m := message.New(op)
 	m.Value = value
+	if op == message.REGCHANGE {
+		m.Size = w.s.Current().Epoch
+	}
 	if v != nil {
 		m.Data = message.JSON(v)
 	}
