@@ -233,6 +233,10 @@ func moveLeader(n *Node, m *message.Message, reply func(*message.Message)) {
 		return
 	}
 	c := n.directory.Load().Company(m.Company)
+	if c == nil { // founded, and led, before this node's directory has it
+		reply(m.Answer(message.Unavailable, fmt.Sprintf("node %s does not know yet who owns company %s; ask again", n.cfg.ID, m.Company)))
+		return
+	}
 	for _, o := range c.Owners {
 		if o.Node == to && !o.Joining {
 			if err := r.Transfer(o.Replica); err != nil {
