@@ -2,6 +2,7 @@ package directory
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 
 	"dmalloc/company"
@@ -120,7 +121,7 @@ func replace(d *message.Directory, move message.Move) company.Result {
 		return noCompany(d, move.Company)
 	}
 	if move.Node == message.NoNode {
-		return forget(d, c, move.Replica)
+		return forget(d, c, move.Replica, move.Voters)
 	}
 	o := c.Owner(move.Replica)
 	if o == nil || o.Node != move.Node {
@@ -128,6 +129,9 @@ func replace(d *message.Directory, move message.Move) company.Result {
 	}
 	if !o.Joining {
 		return company.Result{} // a repetition
+	}
+	if why := unfinished(c, o, move.Voters); why != "" {
+		return refuse(message.InvalidArgument, "D8: %s", why)
 	}
 	done := message.Owner{Node: o.Node, Replica: o.Replica}
 	instead, kept, placed := o.Instead, c.Owners[:0], false
@@ -145,9 +149,26 @@ func replace(d *message.Directory, move message.Move) company.Result {
 	return company.Result{}
 }
 
-// forget takes a replica off the list, which Raft does not count any more.
-func forget(d *message.Directory, c *message.Company, replica uint64) company.Result {
-	if c.Owner(replica) == nil {
+// unfinished says why a joining replica does not stand in for others yet, empty if it does. What Raft has done does not
+// become undone: who was given a vote knows the log, and a replica that was removed never comes back. So what a leader
+// said of that is true for ever, however late it arrives.
+func unfinished(c *message.Company, o *message.Owner, voters []uint64) string {
+	if !slices.Contains(voters, o.Replica) {
+		return fmt.Sprintf("replica %d of company %s does not vote yet, as far as was said; those that do are %v", o.Replica, c.ID, voters)
+	}
+	for _, x := range c.Owners {
+		if x.Replica != o.Replica && (x.Node == o.Node || x.Replica == o.Instead) && slices.Contains(voters, x.Replica) {
+			return fmt.Sprintf("replica %d of company %s still votes, and cannot be replaced before it is removed", x.Replica, c.ID)
+		}
+	}
+	return ""
+}
+
+// forget takes a replica off the list, which Raft does not count any more (D8). For one that was to stay its
+// company's leader has to have said so.
+func forget(d *message.Directory, c *message.Company, replica uint64, voters []uint64) company.Result {
+	o := c.Owner(replica)
+	if o == nil {
 		if replica < c.Next {
 			return company.Result{} // a repetition
 		}
@@ -155,6 +176,9 @@ func forget(d *message.Directory, c *message.Company, replica uint64) company.Re
 	}
 	if len(c.Owners) < 2 {
 		return refuse(message.InvalidArgument, "company %s has no other owner than replica %d", c.ID, replica)
+	}
+	if slices.Contains(voters, replica) || len(voters) == 0 && !o.Joining && !o.Leaving {
+		return refuse(message.InvalidArgument, "D8: replica %d of company %s votes and does not leave; move it first", replica, c.ID)
 	}
 	c.Owners = slices.DeleteFunc(c.Owners, func(o message.Owner) bool { return o.Replica == replica })
 	for i := range c.Owners {

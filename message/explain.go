@@ -80,7 +80,7 @@ var explanations = [...]struct{ means, done, do, exit string }{
 		"What the text says: before a request leaves, nothing; afterwards it may have been done.", "Look before you repeat it.", failedExit},
 	Aborted: {"An allocation over several companies was given up before it could be completed, because its client had been silent for too long.",
 		"Nothing is allocated; what was reserved is given back.", "Ask again: it is another allocation.", failedExit},
-	Forbidden: {"The caller may not do this: the page that sent the request is of another origin, or the peer is not of this cluster.",
+	Forbidden: {"The caller may not do this: the page that sent the request is of another origin, the peer is not of this cluster, or only nodes and the launcher ask for that.",
 		nothingDone, "Ask the node directly, by the address that `nodes` shows. Nodes of another cluster keep out of this one.", failedExit},
 	NotWritten: {"The register was never written; or, where one node was asked for what it stores, it stores nothing of it.",
 		nothingDone, "`reg r N` reads what the quorum has; `reg who N` shows which nodes keep the register.", failedExit},

@@ -350,6 +350,8 @@ type Move struct {
 	Replica uint64    `json:"replica,omitempty"`
 	From    uint64    `json:"from,omitempty"`
 	Epoch   uint64    `json:"epoch,omitempty"` // in MOVE: refused if the directory has changed since
+	// Voters are in REPLACE the replicas that vote in the company, as its leader read it from Raft after the change.
+	Voters []uint64 `json:"voters,omitempty"`
 }
 
 // Lease is the right of a node to cache pages of a company.

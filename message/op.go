@@ -61,7 +61,7 @@ const (
 	REGCONF
 	REGLIST
 	REGDIGEST
-	REGCHANGE // directory: the registers' members shall be those in Data; Value 1: as planned, by nobody's choice
+	REGCHANGE // directory: the registers' members shall be those in Data; Value 1: as planned, by nobody's choice, for the directory of epoch Size
 	REGDONE   // directory: the change to epoch Value is done
 	GOSSIP    // one packet of the failure detector; its answer says nothing
 	JOB       // do a job, described in Data, where most of its bytes are

@@ -115,9 +115,9 @@ func (n *Node) unsure(c *message.Company) bool {
 	return slices.ContainsFunc(c.Owners, func(o message.Owner) bool { return n.members.State(o.Node) == member.Suspect })
 }
 
-// record tells the directory what has become of a replica.
-func (n *Node) record(ctx context.Context, r *owner.Replica, s owner.Step) {
-	move := message.Move{Company: r.ID, Node: s.Node, Replica: s.Replica}
+// record tells the directory what has become of a replica, and who votes now.
+func (n *Node) record(ctx context.Context, r *owner.Replica, s owner.Step, members owner.Members) {
+	move := message.Move{Company: r.ID, Node: s.Node, Replica: s.Replica, Voters: slices.Sorted(maps.Keys(members.Voting))}
 	if s.Kind == owner.Forget {
 		move.Node = message.NoNode
 	}

@@ -43,7 +43,7 @@ func init() {
 	}
 }
 
-// Handle takes a request from the transport or from this node's own client.
+// Handle does a request of this node's own client, or one from the transport that take has let in.
 func (n *Node) Handle(m *message.Message, reply func(*message.Message)) {
 	begin := time.Now()
 	answer := func(a *message.Message) {
@@ -243,6 +243,10 @@ func moveLeader(n *Node, m *message.Message, reply func(*message.Message)) {
 		return
 	}
 	c := n.directory.Load().Company(m.Company)
+	if c == nil { // founded, and led, before this node's directory has it
+		reply(m.Answer(message.Unavailable, fmt.Sprintf("node %s does not know yet who owns company %s; ask again", n.cfg.ID, m.Company)))
+		return
+	}
 	for _, o := range c.Owners {
 		if o.Node == to && !o.Joining {
 			if err := r.Transfer(o.Replica); err != nil {

@@ -147,7 +147,7 @@ func (n *Node) mend(r *owner.Replica, look bool) {
 		case owner.Settled, owner.Wait:
 			return
 		case owner.Record, owner.Forget:
-			n.record(ctx, r, step)
+			n.record(ctx, r, step, members)
 			return
 		}
 		if err := r.Take(ctx, step, d.Node(step.Node).Incarnation, order); err != nil {

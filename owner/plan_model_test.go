@@ -2,6 +2,7 @@ package owner
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 
@@ -52,6 +53,9 @@ func (w *cluster) groupsFollow() {
 func (w *cluster) log(op message.Op, v any, value uint64) message.Code {
 	m := message.New(op)
 	m.Value = value
+	if op == message.REGCHANGE {
+		m.Size = w.s.Current().Epoch
+	}
 	if v != nil {
 		m.Data = message.JSON(v)
 	}
@@ -202,12 +206,12 @@ func (w *cluster) step(id, late int) StepKind {
 		}
 		g.leader = s.Replica
 	case Record:
-		w.log(message.REPLACE, message.Move{Company: c.ID, Node: s.Node, Replica: s.Replica}, 0)
+		w.log(message.REPLACE, message.Move{Company: c.ID, Node: s.Node, Replica: s.Replica, Voters: slices.Sorted(maps.Keys(g.Voting))}, 0)
 	case Forget:
 		if _, votes := g.Voting[s.Replica]; votes {
 			w.t.Fatalf("company %d: replica %d is forgotten and votes", id, s.Replica)
 		}
-		w.log(message.REPLACE, message.Move{Company: c.ID, Node: message.NoNode, Replica: s.Replica}, 0)
+		w.log(message.REPLACE, message.Move{Company: c.ID, Node: message.NoNode, Replica: s.Replica, Voters: slices.Sorted(maps.Keys(g.Voting))}, 0)
 	}
 	w.majorities(s)
 	return s.Kind

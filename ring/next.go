@@ -16,6 +16,7 @@ type Change struct {
 	Move    message.Move     // of MOVE
 	Company message.Company  // of FOUND: its id and its owners' nodes, the one that leads first
 	Nodes   []message.NodeID // of REGCHANGE: who shall keep the registers
+	Epoch   uint64           // of REGCHANGE: of the directory that it was planned for
 	Node    message.NodeID   // of GONE
 }
 
@@ -304,7 +305,7 @@ func (p *planner) spread() (Change, bool) {
 	for i := range wanted {
 		same = same && wanted[i].Node == nodes[i]
 	}
-	return Change{Op: message.REGCHANGE, Nodes: nodes}, !same
+	return Change{Op: message.REGCHANGE, Nodes: nodes, Epoch: p.d.Epoch}, !same
 }
 
 // keepers are who shall keep the registers: all that are there. Where a user chose, those that stay of the chosen.

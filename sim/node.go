@@ -183,9 +183,19 @@ func (o *owner) mend() {
 		}
 		g.w.did(replaced)
 		m := message.New(message.REPLACE)
-		m.Data = message.JSON(message.Move{Company: g.id, Node: seat.Node, Replica: seat.Replica})
+		m.Data = message.JSON(message.Move{Company: g.id, Node: seat.Node, Replica: seat.Replica, Voters: g.voters()})
 		o.n.self.do(0, m, attemptLong, func(*message.Message, bool) {})
 	}
+}
+
+// voters are the replicas that Raft counts.
+func (g *group) voters() (all []uint64) {
+	for _, o := range g.owners {
+		if o.voting {
+			all = append(all, o.replica)
+		}
+	}
+	return all
 }
 
 // lose takes the node's disk away. It comes back as another incarnation when the directory knows.

@@ -63,7 +63,7 @@ func runJoin(ctx context.Context, f joinFlags, out io.Writer) error {
 	runtime.GOMAXPROCS(max(2, min(4, runtime.NumCPU())))
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGINT)
 	defer stop()
-	own, err := as(f.certs, certs.Client)
+	own, err := asJoiner(f.certs)
 	if err != nil {
 		return err
 	}
@@ -85,6 +85,17 @@ func runJoin(ctx context.Context, f joinFlags, out io.Writer) error {
 		return unreached(err, f.certs)
 	}
 	return f.serve(ctx, me, d, out)
+}
+
+// asJoiner is as whom this process asks for admission: a cluster with certificates wants to see a node's, whose id it
+// will give. Which one does not matter: the one of the id that it gives is needed to serve.
+func asJoiner(dir string) (client.Options, error) {
+	if dir != "" {
+		if nodes := certs.NodesIn(dir); len(nodes) > 0 {
+			return as(dir, certs.Node(nodes[0]))
+		}
+	}
+	return as(dir, certs.Client)
 }
 
 // places fills in where to listen: on loopback if the cluster is there, else at the address by which this machine

@@ -267,7 +267,9 @@ func startCluster(ctx context.Context, cfg cluster.Config, quiet bool) (_ *runni
 		return nil, err
 	}
 	c.control.Serve(c.launcher)
-	if c.conn, err = client.Connect(c.launcher.Directory(), c.launcher.Directory().Present()[0].ID, c.launcher.Nodes, c.launcher.Faults, own); err != nil {
+	asLauncher := own
+	asLauncher.Launcher = true
+	if c.conn, err = client.Connect(c.launcher.Directory(), c.launcher.Directory().Present()[0].ID, c.launcher.Nodes, c.launcher.Faults, asLauncher); err != nil {
 		return nil, err
 	}
 	c.heap = c.conn.Heap
