@@ -39,6 +39,10 @@ func (b *book) add(host string) message.NodeID {
 
 // do begins a change, in the directory only.
 func (b *book) do(t fatal, c Change) {
+	// Those whose joiner is dead do not count, and may come back later.
+	if p := b.planner(); c.Op == message.MOVE && c.Move.Node != message.NoNode && p.moves >= MovesAtOnce {
+		t.Fatalf("another move begins beside %d", p.moves)
+	}
 	b.d.Epoch++
 	switch c.Op {
 	case message.MOVE:
@@ -131,12 +135,8 @@ func (b *book) settle(t fatal) (changes int) {
 }
 
 func (b *book) check(t fatal) {
-	under := 0
 	for i := range b.d.Companies {
 		c := &b.d.Companies[i]
-		if c.Changing() {
-			under++
-		}
 		nodes := map[message.NodeID]bool{}
 		for _, o := range c.Owners {
 			if nodes[o.Node] {
@@ -144,9 +144,6 @@ func (b *book) check(t fatal) {
 			}
 			nodes[o.Node] = true
 		}
-	}
-	if p := b.planner(); p.moves > MovesAtOnce {
-		t.Fatalf("%d moves at once", under)
 	}
 }
 
