@@ -55,6 +55,7 @@ func (w *world) audit() {
 		}
 	}
 	w.sums(final)
+	w.forgotten()
 	for _, h := range w.holdings {
 		if !h.gone && !h.shared {
 			for which := range h.ends {
@@ -171,6 +172,9 @@ func (w *world) nothing() {
 			}
 			if err := o.heap.Verify(); err != nil {
 				w.fail("S4", "", "company %s on node %s: %v", g.id, o.n.id, err)
+			}
+			if n := len(o.heap.AllLeases()); n > 0 {
+				w.fail("S5", w.companyName(g.id), "everything was freed, and company %s has %d leases", g.id, n)
 			}
 			said := o.heap.String()
 			if first == "" {

@@ -53,6 +53,9 @@ func (c *client) workSoon() {
 	c.w.in(1+c.w.dice.Int64N(20), func() {
 		if c.s == s && !c.busy && c.left > 0 {
 			c.left--
+			if c.w.has(Leases) && c.w.odds(3) {
+				c.lend()
+			}
 			c.work()
 		}
 	})

@@ -27,7 +27,10 @@ type group struct {
 	entries []*message.Batch
 	term    uint64
 	leader  *owner   // in term; nil before the first
+	run     int      // of the leader's process: another one does not lead in the same term
 	sums    []uint64 // of the results of each entry, by whoever applied it first
+	begun   uint64   // the greatest term of which the log tells
+	token   uint64   // last one given
 
 	truth *directory.State // of the directory's group: all entries applied, at once
 }
@@ -73,7 +76,7 @@ func (g *group) tick() {
 	if !g.majority() {
 		return
 	}
-	if g.leader == nil || !g.leader.voting || !g.leader.reaches() || w.has(Elections) && w.odds(12) {
+	if g.leader == nil || g.leader.boot != g.run || !g.leader.voting || !g.leader.reaches() || w.has(Elections) && w.odds(12) {
 		g.elect()
 	}
 	for _, o := range g.owners {
@@ -96,6 +99,7 @@ func (g *group) elect() {
 		}
 	}
 	g.leader = able[w.dice.IntN(len(able))]
+	g.run = g.leader.boot
 	w.did(led)
 	g.term++
 	w.mix(1, uint64(w.now), uint64(g.id), g.term, uint64(g.leader.n.id))
@@ -157,6 +161,11 @@ func (g *group) append(b *message.Batch) {
 	w := g.w
 	g.entries = append(g.entries, b)
 	g.sums = append(g.sums, 0)
+	for _, m := range b.Messages {
+		if m.Op == message.TERM {
+			g.begun = max(g.begun, m.Term)
+		}
+	}
 	w.mix(2, uint64(w.now), uint64(g.id), b.Number, b.Term, uint64(len(b.Messages)))
 	if w.cfg.Tell {
 		for _, m := range b.Messages {
@@ -197,7 +206,7 @@ func (g *group) seat(n message.NodeID) *owner {
 }
 
 // sameAnswers compares what an entry answered with what the owner answered that applied it first (S4).
-func (g *group) sameAnswers(o *owner, index uint64, a *company.Applied) {
+func (g *group) sameAnswers(o *owner, index uint64, b *message.Batch, a *company.Applied) {
 	sum := uint64(index + 1)
 	for i := range a.Results {
 		r := &a.Results[i]
@@ -208,6 +217,7 @@ func (g *group) sameAnswers(o *owner, index uint64, a *company.Applied) {
 	switch had := g.sums[index-1]; {
 	case had == 0:
 		g.sums[index-1] = sum
+		g.first(index, b, a)
 	case had != sum:
 		g.w.fail("S4", "", "company %s: node %s answers entry %d otherwise than the owner that applied it first", g.id, o.n.id, index)
 	}

@@ -15,6 +15,8 @@ type node struct {
 	held        []func() // what came while it was frozen
 	owners      []*owner // also those that are over
 	keeper      *keeper
+	holder      *holder            // of leases; nil before the first
+	drift       int64              // of its clock, in hundredths of a percent
 	dir         *message.Directory // as this node knows it
 	self        *session           // what it asks others in its own name
 	mover       *mover
@@ -23,7 +25,7 @@ type node struct {
 }
 
 func newNode(w *world, id message.NodeID) *node {
-	n := &node{w: w, id: id, dir: w.plan}
+	n := &node{w: w, id: id, dir: w.plan, drift: w.driftOf(id)}
 	n.keeper = newKeeper(n, message.Member{Node: id}, w.plan.Registers)
 	return n
 }
@@ -90,6 +92,10 @@ func (n *node) stop() {
 		o.stop()
 	}
 	n.keeper.stop()
+	if n.holder != nil {
+		n.holder.die()
+		n.holder = nil
+	}
 }
 
 // announce tells the directory of the start, until it has heard.
@@ -120,6 +126,9 @@ func (n *node) tick() {
 	n.later(45+w.dice.Int64N(20), n.tick)
 	n.askDirectory()
 	n.takeSeats()
+	if n.holder != nil {
+		n.holder.tick()
+	}
 	for _, o := range n.owners {
 		switch {
 		case !o.mine || !o.up():

@@ -50,6 +50,9 @@ func (o *owner) answer(m *message.Message) *message.Message {
 		a = o.dir.Read(m)
 	} else {
 		a = o.heap.Read(m)
+		if a.Status == message.Leased {
+			o.contend(o.inTheWay(m))
+		}
 	}
 	a.Term = o.term
 	return a

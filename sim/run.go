@@ -22,6 +22,9 @@ func Run(c Config) Result {
 func play(c Config) Result {
 	w := newWorld(c)
 	w.act()
+	for _, stop := range w.paused {
+		stop()
+	}
 	if w.failure == nil {
 		w.judge()
 	}

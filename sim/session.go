@@ -64,19 +64,28 @@ type call struct {
 	try     int
 	sent    bool
 	over    bool
+	foreign bool    // its number is of another session
+	x       *cell   // that it is about, where a holder may help
+	via     *holder // who is asked before the company
+	back    bool    // the holder may absorb it
 	end     func(a *message.Message, sent bool)
 }
 
 // do has a message done, or gives it up after a time. A logged one keeps its number through all attempts.
 func (s *session) do(company message.CompanyID, m *message.Message, patience int64, end func(a *message.Message, sent bool)) *call {
+	c := s.prepare(company, m, patience, end)
+	c.attempt(s.leader(company))
+	return c
+}
+
+// prepare makes the call of a message.
+func (s *session) prepare(company message.CompanyID, m *message.Message, patience int64, end func(a *message.Message, sent bool)) *call {
 	m.Company = company
 	if m.Op.Logged() {
 		m.Client = s.id
 		m.Seq, m.Low = s.begin()
 	}
-	c := &call{s: s, company: company, m: m, until: s.w.now + patience, turn: s.w.dice.IntN(8), end: end}
-	c.attempt(s.leaders[company])
-	return c
+	return &call{s: s, company: company, m: m, until: s.w.now + patience, turn: s.w.dice.IntN(8), end: end}
 }
 
 // finish ends the call. The client is done with the number; what still comes of it is refused or answered
@@ -86,7 +95,9 @@ func (c *call) finish(a *message.Message) {
 		return
 	}
 	c.over = true
-	c.s.finished(c.m.Seq)
+	if !c.foreign {
+		c.s.finished(c.m.Seq)
+	}
 	c.end(a, c.sent || a != nil)
 }
 
@@ -109,13 +120,17 @@ func (c *call) attempt(hint message.NodeID) {
 		c.finish(nil)
 		return
 	}
-	if w.cfg.planted == newNumberOnRetry && c.try > 0 && c.m.Op.Logged() {
+	if w.cfg.planted == newNumberOnRetry && !c.foreign && c.try > 0 && c.m.Op.Logged() {
 		n := *c.m
 		c.s.number++
 		n.Seq = c.s.number
 		c.m = &n
 	}
 	c.try++
+	if c.via != nil {
+		c.askHolder()
+		return
+	}
 	try, to, m := c.try, c.target(hint), c.m
 	w.mix(3, uint64(w.now), uint64(to), uint64(m.Op), m.Seq, uint64(c.company))
 	if w.cfg.Tell {
@@ -151,7 +166,7 @@ func (c *call) hear(from message.NodeID, try int, a *message.Message) {
 	if c.over || c.s.closed {
 		return
 	}
-	elsewhere := a.Status == message.NotLeader || a.Status == message.Retry || a.Status == message.Busy || a.Status == message.Stale
+	elsewhere := a.Status == message.Leased || a.Status == message.Unavailable || a.Status == message.NotLeader || a.Status == message.Retry || a.Status == message.Busy || a.Status == message.Stale
 	if elsewhere && try != c.try {
 		return
 	}
@@ -166,12 +181,20 @@ func (c *call) hear(from message.NodeID, try int, a *message.Message) {
 			c.later(15, message.NoNode)
 		}
 	case message.Retry:
+		c.via = nil
 		c.sent = c.sent || c.m.Op.Logged()
 		c.later(10, message.NoNode)
+	case message.Leased:
+		c.later(10, from)
+	case message.Unavailable: // the holder cannot help
+		c.via = nil
+		c.attempt(message.NoNode)
 	case message.Busy, message.Stale:
 		c.later(10, message.NoNode)
 	default:
-		c.s.leaders[c.company] = from
+		if c.via == nil {
+			c.s.leaders[c.company] = from
+		}
 		w.mix(4, uint64(w.now), uint64(a.Status), uint64(a.Address), a.Value)
 		if w.cfg.Tell {
 			w.say(w.subject(c.company, c.m), "%s hears of %s: %s", c.s.name, tell(c.m), tellAnswer(a))

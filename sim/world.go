@@ -49,6 +49,7 @@ type world struct {
 	// strays were written to allocations that are freed, by clients that never heard of the end: a late one
 	// may still be done, to whatever has the address by then.
 	strays  []uint64
+	paused  []func() // reads that were stopped half-way
 	failure *failure // the first
 	tale    []line
 	buffer  bytes.Buffer // of snapshots on their way from disk to memory
