@@ -41,14 +41,23 @@ func (h *holder) absorbs(x *cell, value, token uint64) {
 	}
 }
 
-// relabel notes that what is kept on these pages is kept under another lease now.
-func (h *holder) relabel(l message.Lease) {
+// used are the tokens of the leases that the node uses for the cells.
+func (h *holder) used() (tokens []uint64) {
 	for _, x := range h.n.w.shared {
+		tokens = append(tokens, h.tokenOf(x))
+	}
+	return tokens
+}
+
+// relabel notes that what was kept under leases that were in use is kept under another one now. Of one that was given
+// back already only the answers to what flies are missing.
+func (h *holder) relabel(l message.Lease, used []uint64) {
+	for k, x := range h.n.w.shared {
 		if l.Company != x.company || x.at < l.Address || x.at >= l.Address+message.Addr(l.Size) {
 			continue
 		}
 		for i := range x.absorbed {
-			if a := &x.absorbed[i]; a.by == h && !a.lost {
+			if a := &x.absorbed[i]; a.by == h && !a.lost && a.token == used[k] {
 				a.token = l.Token
 			}
 		}
@@ -160,6 +169,7 @@ func (g *group) commits(m *message.Message, value uint64) {
 func (g *group) ended(l lease.Lease) {
 	w := g.w
 	w.did(over)
+	g.over[l.Token] = true
 	shown := l.Message(g.id, g.id.Base())
 	if w.cfg.Tell {
 		w.say(w.pageOf(shown), "the lease of node %s with token %d is over", l.Node, l.Token)

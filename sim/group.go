@@ -26,17 +26,19 @@ type group struct {
 	owners  []*owner // also those that are over
 	entries []*message.Batch
 	term    uint64
-	leader  *owner   // in term; nil before the first
-	run     int      // of the leader's process: another one does not lead in the same term
-	sums    []uint64 // of the results of each entry, by whoever applied it first
-	begun   uint64   // the greatest term of which the log tells
-	token   uint64   // last one given
+	leader  *owner          // in term; nil before the first
+	run     int             // of the leader's process: another one does not lead in the same term
+	sums    []uint64        // of the results of each entry, by whoever applied it first
+	begun   uint64          // the greatest term of which the log tells
+	token   uint64          // last one given
+	over    map[uint64]bool // tokens of leases that have ended
 
 	truth *directory.State // of the directory's group: all entries applied, at once
 }
 
 func newGroup(w *world, c *message.Company) *group {
 	g := &group{w: w, id: c.ID, cfg: company.Config{ID: c.ID, Base: c.Base, Limit: c.Limit, Capacity: c.Capacity}}
+	g.over = map[uint64]bool{}
 	if g.id == 0 {
 		g.truth = directory.New(w.plan)
 	}

@@ -98,6 +98,7 @@ func (n *node) take(x *cell, exclusive, back, all bool, length uint64) {
 		if w.cfg.planted == outlives {
 			sent = n.clock()
 		}
+		used := h.used()
 		ok, lost := h.cache.Granted(l, sent, n.clock())
 		h.tell(lost)
 		if !ok {
@@ -109,7 +110,7 @@ func (n *node) take(x *cell, exclusive, back, all bool, length uint64) {
 		if w.cfg.Tell {
 			w.say(w.pageOf(l), "node %s uses the lease %s of company %s with token %d, for %d ms", n.id, mode, x.company, a.Token, a.Length)
 		}
-		h.relabel(l)
+		h.relabel(l, used)
 		w.exclusive(n, l)
 	})
 }
@@ -445,7 +446,11 @@ func (h *holder) leave() {
 	}
 }
 
+// given remembers what was given back while it stood.
 func (h *holder) given(l message.Lease) {
+	if h.n.w.groups[l.Company].over[l.Token] {
+		return
+	}
 	if h.gave[l.Company] == nil {
 		h.gave[l.Company] = map[uint64]bool{}
 	}
