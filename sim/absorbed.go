@@ -41,23 +41,15 @@ func (h *holder) absorbs(x *cell, value, token uint64) {
 	}
 }
 
-// used are the tokens of the leases that the node uses for the cells.
-func (h *holder) used() (tokens []uint64) {
+// relabel notes what the lease has taken over from older ones. Of what was on its way under those and not taken over,
+// its own answer tells.
+func (h *holder) relabel(l message.Lease) {
 	for _, x := range h.n.w.shared {
-		tokens = append(tokens, h.tokenOf(x))
-	}
-	return tokens
-}
-
-// relabel notes that what was kept under leases that were in use is kept under another one now. Of one that was given
-// back already only the answers to what flies are missing.
-func (h *holder) relabel(l message.Lease, used []uint64) {
-	for k, x := range h.n.w.shared {
-		if l.Company != x.company || x.at < l.Address || x.at >= l.Address+message.Addr(l.Size) {
+		if l.Company != x.company || x.at < l.Address || x.at >= l.Address+message.Addr(l.Size) || h.cache.Unwritten(x.at, 8) == 0 {
 			continue
 		}
 		for i := range x.absorbed {
-			if a := &x.absorbed[i]; a.by == h && !a.lost && a.token == used[k] {
+			if a := &x.absorbed[i]; a.by == h && !a.lost {
 				a.token = l.Token
 			}
 		}

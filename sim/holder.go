@@ -98,7 +98,6 @@ func (n *node) take(x *cell, exclusive, back, all bool, length uint64) {
 		if w.cfg.planted == outlives {
 			sent = n.clock()
 		}
-		used := h.used()
 		ok, lost := h.cache.Granted(l, sent, n.clock())
 		h.tell(lost)
 		if !ok {
@@ -110,7 +109,7 @@ func (n *node) take(x *cell, exclusive, back, all bool, length uint64) {
 		if w.cfg.Tell {
 			w.say(w.pageOf(l), "node %s uses the lease %s of company %s with token %d, for %d ms", n.id, mode, x.company, a.Token, a.Length)
 		}
-		h.relabel(l, used)
+		h.relabel(l)
 		w.exclusive(n, l)
 	})
 }

@@ -185,6 +185,8 @@ func (c *call) hear(from message.NodeID, try int, a *message.Message) {
 		c.sent = c.sent || c.m.Op.Logged()
 		c.later(10, message.NoNode)
 	case message.Leased:
+		// It is not kept as an answer, so a second copy of the entry may still find a better moment.
+		c.sent = c.sent || c.m.Op.Logged()
 		c.later(10, from)
 	case message.Unavailable: // the holder cannot help
 		c.via = nil
