@@ -104,7 +104,7 @@ func (w *world) freeAll(c *client, rest func(string) bool) {
 func (w *world) allocations() (all []company.Extent) {
 	for _, g := range w.groups[1:] {
 		for _, o := range g.owners {
-			if o.lost {
+			if o.lost || o.removed {
 				continue
 			}
 			for _, x := range o.heap.Extents(0, 1<<20) {
@@ -134,7 +134,7 @@ func (w *world) sameState() {
 	for _, g := range w.groups {
 		var first []byte
 		for _, o := range g.owners {
-			if o.lost {
+			if o.lost || o.removed {
 				continue
 			}
 			var b bytes.Buffer
@@ -164,7 +164,7 @@ func (w *world) nothing() {
 	for _, g := range w.groups[1:] {
 		first := ""
 		for _, o := range g.owners {
-			if o.lost {
+			if o.lost || o.removed {
 				continue
 			}
 			if s := o.heap.Status(); s.Used != 0 || s.Count != 0 || len(o.heap.Extents(0, 1)) > 0 {

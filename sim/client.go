@@ -24,7 +24,7 @@ type client struct {
 
 func (w *world) hire(name string, ops int) *client {
 	c := &client{w: w, name: name, left: ops, s: w.newSession(name), rooms: make([]uint64, len(w.groups))}
-	for i := range c.rooms[1:] {
+	for i := range min(len(c.rooms), len(w.plan.Companies)) - 1 {
 		c.rooms[i+1] = w.plan.Companies[i+1].Capacity
 	}
 	w.clients = append(w.clients, c)
@@ -53,7 +53,7 @@ func (c *client) workSoon() {
 	c.w.in(1+c.w.dice.Int64N(20), func() {
 		if c.s == s && !c.busy && c.left > 0 {
 			c.left--
-			if c.w.has(Leases) && c.w.odds(3) {
+			if c.w.has(Leases) && c.w.odds(6) {
 				c.lend()
 			}
 			c.work()

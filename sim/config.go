@@ -63,6 +63,9 @@ const (
 	Impatient                    // clients give up soon
 	Near                         // clients read at any owner
 	SlowSync                     // disks of registers take long
+	Join                         // nodes join
+	Leave                        // nodes are dismissed, and leave
+	Replace                      // others take the places of nodes that are dead for long
 	Leases                       // nodes take leases, and clients go through them
 	Back                         // leases to write may be such that their holder keeps writes to itself
 	Drift                        // clocks go wrong by up to 1 %
@@ -74,7 +77,7 @@ const allFaults = faultsEnd - 1
 
 var faultNames = []string{"loss", "twice", "tail", "crash", "power", "pause", "cut", "disk", "elections", "deposed", "proposals", "lag",
 	"snapshots", "members", "death", "impatient", "near", "slow-sync",
-	"leases", "write-back", "drift"}
+	"join", "leave", "replace", "leases", "write-back", "drift"}
 
 func (f Faults) String() string {
 	if f == 0 {

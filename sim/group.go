@@ -4,6 +4,7 @@ import (
 	"dmalloc/company"
 	"dmalloc/directory"
 	"dmalloc/message"
+	plan "dmalloc/owner"
 	"dmalloc/register"
 )
 
@@ -31,6 +32,8 @@ type group struct {
 	sums    []uint64        // of the results of each entry, by whoever applied it first
 	begun   uint64          // the greatest term of which the log tells
 	token   uint64          // last one given
+	joining []plan.Step     // replicas without a vote
+	gone    []uint64        // replicas that were removed
 	over    map[uint64]bool // tokens of leases that have ended
 
 	truth *directory.State // of the directory's group: all entries applied, at once
@@ -82,10 +85,10 @@ func (g *group) tick() {
 		g.elect()
 	}
 	for _, o := range g.owners {
-		if o.up() && o.applied < g.length() {
+		if o.up() && o.follows() && o.applied < g.length() {
 			o.hears(g.length())
 		}
-		if o.up() && o.term < g.term {
+		if o.up() && o.follows() && o.term < g.term {
 			o.hearsLeader(g.leader, g.term)
 		}
 	}
@@ -100,7 +103,16 @@ func (g *group) elect() {
 			able = append(able, o)
 		}
 	}
-	g.leader = able[w.dice.IntN(len(able))]
+	g.lead(able[w.dice.IntN(len(able))])
+}
+
+// lead has an owner lead in the next term.
+func (g *group) lead(o *owner) {
+	w := g.w
+	if !o.reaches() {
+		return
+	}
+	g.leader = o
 	g.run = g.leader.boot
 	w.did(led)
 	g.term++
@@ -109,7 +121,7 @@ func (g *group) elect() {
 		w.say(aboutLeaders, "node %s is elected to lead company %s in term %d", g.leader.n.id, g.id, g.term)
 	}
 	for _, o := range g.owners {
-		if o.up() {
+		if o.up() && o.follows() {
 			o.hearsLeader(g.leader, g.term)
 		}
 	}
@@ -176,9 +188,10 @@ func (g *group) append(b *message.Batch) {
 	}
 	if g.truth != nil {
 		g.truth.Apply(g.length(), b)
+		w.grown()
 	}
 	for _, o := range g.owners {
-		if o.up() {
+		if o.up() && o.follows() {
 			o.hears(g.length())
 		}
 	}
@@ -199,12 +212,13 @@ func (g *group) deadVoters() (dead, all int) {
 
 // seat is the owner on a node that is not over.
 func (g *group) seat(n message.NodeID) *owner {
+	var found *owner
 	for _, o := range g.owners {
-		if o.n.id == n && !o.lost {
-			return o
+		if o.n.id == n && !o.lost && (found == nil || found.removed) {
+			found = o
 		}
 	}
-	return nil
+	return found
 }
 
 // sameAnswers compares what an entry answered with what the owner answered that applied it first (S4).

@@ -174,6 +174,8 @@ func (h *holder) read(x *cell, m *message.Message, reply func(*message.Message))
 			h.copyOf(m, func(a *message.Message) {
 				if a == nil {
 					a = cannot(m)
+				} else {
+					h.n.w.did(copied)
 				}
 				reply(a)
 			})

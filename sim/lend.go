@@ -7,10 +7,10 @@ func (c *client) lend() {
 	w := c.w
 	x := w.shared[w.dice.IntN(len(w.shared))]
 	id := message.NodeID(w.dice.IntN(len(w.nodes)))
-	if x.near != message.NoNode && w.odds(2) {
+	if x.near != message.NoNode && !w.odds(4) {
 		id = x.near
 	}
-	if w.odds(8) {
+	if w.odds(10) {
 		w.reach(id, func(n *node) {
 			if n.holder != nil {
 				n.holder.releaseAll()
@@ -36,7 +36,7 @@ func (c *client) lend() {
 func (s *session) near(x *cell, company message.CompanyID, m *message.Message, patience int64, end func(*message.Message, bool)) {
 	w := s.w
 	c := s.prepare(company, m, patience, end)
-	if w.has(Leases) && x.near != message.NoNode && !w.odds(3) {
+	if w.has(Leases) && x.near != message.NoNode && !w.odds(6) {
 		id := x.near
 		if w.odds(8) {
 			id = message.NodeID(w.dice.IntN(len(w.nodes)))

@@ -21,6 +21,7 @@ type owner struct {
 	replica uint64
 	voting  bool
 	lost    bool // with its disk, for ever
+	removed bool // from its company, which it may not know
 
 	// On disk.
 	snapshot      *company.Snapshot

@@ -16,6 +16,8 @@ const (
 	noFence               // a replica of registers answers in whatever epoch it is asked
 	sameMember            // a replica that lost its disk answers as the same member
 	termOnce              // a leader whose first entry was lost does not repeat it
+	skipFence             // a change of the registers' members does not wait until enough old replicas know of it
+	removedCounts         // an owner that was removed still counts: with it alone there is a majority
 	deposedExpires        // L4: what a deposed leader decides about leases is done
 	olderToken            // L2: a write under a lease that is over is done
 	outlives              // T1: a holder counts from when the answer came
@@ -28,7 +30,7 @@ const (
 )
 
 var bugNames = [bugEnd]string{"no bug", "acknowledge early", "stale read", "forget answers", "new number on retry", "abort committed",
-	"apply deposed twice", "no write-back", "no fence", "same member", "first entry not repeated",
+	"apply deposed twice", "no write-back", "no fence", "same member", "first entry not repeated", "fence of a change skipped", "removed owner counts",
 	"deposed leader expires", "older token", "lease outlives its clock", "hasty leader", "one look at the clock", "flush after revoke",
 	"read under a write"}
 

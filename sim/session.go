@@ -24,11 +24,12 @@ type session struct {
 	config  message.Registers // of the registers, as the client knows it
 	runs    []*quorumRun
 	writes  uint64
+	dir     *message.Directory // as it knows it
 }
 
 func (w *world) newSession(name string) *session {
 	s := &session{w: w, name: name, id: w.name(), leaders: make([]message.NodeID, len(w.plan.Companies)),
-		config: w.plan.Registers}
+		config: w.plan.Registers, dir: w.plan}
 	for i := range s.leaders {
 		s.leaders[i] = message.NoNode
 	}
@@ -106,7 +107,11 @@ func (c *call) target(hint message.NodeID) message.NodeID {
 	if hint != message.NoNode {
 		return hint
 	}
-	owners := c.s.w.plan.Companies[c.company].Owners // owners move from disk to disk, never to other nodes
+	known := c.s.dir.Company(c.company)
+	if known == nil {
+		known = c.s.w.directory().Company(c.company)
+	}
+	owners := known.Owners
 	c.turn++
 	return owners[c.turn%len(owners)].Node
 }
@@ -154,6 +159,7 @@ func (c *call) attempt(hint message.NodeID) {
 		if c.try == try && !c.over {
 			c.sent = c.sent || m.Op.Logged()
 			c.s.leaders[c.company] = message.NoNode
+			c.s.ask()
 			c.attempt(message.NoNode)
 		}
 	})
@@ -192,6 +198,7 @@ func (c *call) hear(from message.NodeID, try int, a *message.Message) {
 		c.via = nil
 		c.attempt(message.NoNode)
 	case message.Busy, message.Stale:
+		c.s.ask()
 		c.later(10, message.NoNode)
 	default:
 		if c.via == nil {
@@ -212,5 +219,21 @@ func (c *call) later(pause int64, hint message.NodeID) {
 		if c.try == try {
 			c.attempt(hint)
 		}
+	})
+}
+
+// ask asks any node for the directory: owners may have moved.
+func (s *session) ask() {
+	w := s.w
+	if !w.growing() {
+		return
+	}
+	w.reach(w.anyNode(), func(n *node) {
+		d := n.dir
+		w.carry(func() {
+			if d.Epoch > s.dir.Epoch {
+				s.dir = d
+			}
+		})
 	})
 }

@@ -5,6 +5,7 @@ import (
 
 	"dmalloc/message"
 	"dmalloc/register"
+	"dmalloc/ring"
 )
 
 // trouble breaks something, has it mended later, and comes again.
@@ -15,7 +16,10 @@ func (w *world) trouble() {
 	w.in(10+w.dice.Int64N(160), w.trouble)
 	n := w.nodes[w.dice.IntN(len(w.nodes))]
 	long := 20 + w.dice.Int64N(400)
-	switch w.dice.IntN(8) {
+	if w.faults&Replace != 0 && w.odds(4) {
+		long += 900
+	}
+	switch w.dice.IntN(10) {
 	case 0:
 		if w.has(Crash) && n.up {
 			n.crash(long)
@@ -46,6 +50,14 @@ func (w *world) trouble() {
 		if w.has(Members) {
 			w.change()
 		}
+	case 8:
+		if w.has(Join) && len(w.nodes) < 8 {
+			w.join()
+		}
+	case 9:
+		if w.has(Leave) {
+			w.dismiss(n)
+		}
 	default:
 		if w.has(Death) && w.odds(2) {
 			w.clients[w.dice.IntN(len(w.clients))].die()
@@ -67,7 +79,7 @@ func (n *node) crash(long int64) {
 }
 
 func (n *node) revive() {
-	if !n.up && !n.retiring {
+	if !n.up && !n.retiring && !n.coming && !n.gone() {
 		n.w.say("", "node %s starts again", n.id)
 		n.start()
 	}
@@ -137,6 +149,9 @@ func (w *world) mayLose(n *node) bool {
 			return false
 		}
 	}
+	if n.gone() {
+		return false
+	}
 	c := w.directory().Registers
 	for i := range registers {
 		groups := w.where(c, registerAt(i))
@@ -174,7 +189,7 @@ func (w *world) settled() bool {
 			return false
 		}
 		for _, o := range g.owners {
-			if o.lost {
+			if o.lost || o.removed {
 				continue
 			}
 			if !o.up() || o.applied < g.length() || len(o.queue)+len(o.flying) > 0 || o.heap != nil && len(o.heap.Pending()) > 0 {
@@ -182,5 +197,10 @@ func (w *world) settled() bool {
 			}
 		}
 	}
-	return !slices.ContainsFunc(w.nodes, func(n *node) bool { return n.retiring || !n.up })
+	return !slices.ContainsFunc(w.nodes, func(n *node) bool { return !n.gone() && (n.retiring || !n.up) }) && w.complete()
+}
+
+// complete says whether the directory is as it should be.
+func (w *world) complete() bool {
+	return !w.growing() || ring.Next(w.directory(), func(message.NodeID) bool { return false }).Op == message.NONE
 }

@@ -38,6 +38,7 @@ type world struct {
 	places  map[place][][]message.Member
 	shared  []*cell // 8 bytes that all clients use
 	numbers uint64  // last value written: each is written once
+	keys    uint64  // last key of a node that joins
 	names   uint64  // last client id given
 	origins uint64  // last origin of batches given
 
