@@ -25,7 +25,7 @@ type absorption struct {
 
 // tokenOf is the token of the lease that the node uses for a cell.
 func (h *holder) tokenOf(x *cell) uint64 {
-	for _, l := range h.cache.Held(h.n.clock()) {
+	for _, l := range h.cache.Held(h.clock()) {
 		if l.Company == x.company && l.Address <= x.at && x.at < l.Address+message.Addr(l.Size) {
 			return l.Token
 		}

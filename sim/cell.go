@@ -21,6 +21,7 @@ type cell struct {
 	block   cache.Extent // that it lies in
 	near    message.NodeID
 
+	uses, unknown     int    // operations; of them, of unknown outcome
 	added, maybeAdded uint64 // acknowledged; of unknown outcome
 
 	committed uint64            // what the log has of a word
@@ -89,8 +90,18 @@ func (w *world) largest() (most uint64) {
 	return most
 }
 
+// What a judge can judge in time: each operation of unknown outcome may double the work.
+const (
+	maxUses    = 40
+	maxUnknown = 6
+)
+
 func (c *client) useCell(x *cell) {
 	w := c.w
+	if x.uses >= maxUses || x.unknown >= maxUnknown {
+		c.useOwn()
+		return
+	}
 	r := record{about: x.name, client: c.name, kind: reads}
 	switch d := w.dice.IntN(6); {
 	case d < 2:
@@ -134,8 +145,10 @@ func (c *client) cell(x *cell, r record, patience int64) {
 		m.Size, m.Value = 0, r.in
 	}
 	r.call = w.moment()
+	x.uses++
 	open := func() {
 		if r.kind != reads {
+			x.unknown++
 			w.keep(r)
 		}
 		if r.kind == adds {

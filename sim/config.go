@@ -21,6 +21,7 @@ type Config struct {
 	Tell    bool   // keep the story also of a history that passes; a story costs time, the history stays the same
 
 	planted bug
+	with    Faults // classes that are on, whatever the seed says: planted bugs are looked for where they show
 }
 
 func (c Config) String() string {

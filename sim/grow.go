@@ -41,7 +41,9 @@ func (w *world) grown() {
 		w.groups = append(w.groups, g)
 		w.did(founded)
 		for _, o := range g.owners {
-			if o.n.up {
+			if o.n.incarnation != d.Node(o.n.id).Incarnation { // its disk is lost, and the directory does not know yet
+				o.lost = true
+			} else if o.n.up {
 				o.start()
 			}
 		}

@@ -26,7 +26,7 @@ type holder struct {
 	tried   map[asked]bool                        // requests that might be absorbed: whether they were
 	leaving []leaving                             // leases that go when what is dirty is written back
 	gave    map[message.CompanyID]map[uint64]bool // tokens given back: what they covered cannot be lost any more
-	dead    bool
+	ticked  time.Duration                         // when tick was last called
 }
 
 // asked is the name of a request.
@@ -54,10 +54,17 @@ func (n *node) session() uint64 { return n.incarnation<<32 | n.starts }
 
 // die is the end of the process: what was absorbed and not written back is lost.
 func (h *holder) die() {
-	h.dead = true
 	for _, x := range h.n.w.shared {
 		h.loses(x)
 	}
+}
+
+// clock is what the holder goes by: a planted bug has it stand still while the process does.
+func (h *holder) clock() time.Duration {
+	if h.n.w.cfg.planted == outlives {
+		return h.n.clock() - time.Duration(h.n.stood*pace)*time.Millisecond
+	}
+	return h.n.clock()
 }
 
 func (h *holder) heard(id message.CompanyID, a *message.Message) {
@@ -88,7 +95,7 @@ func (n *node) take(x *cell, exclusive, back, all bool, length uint64) {
 	if back {
 		m.Flags |= message.WriteBack
 	}
-	sent := n.clock()
+	sent := h.clock()
 	n.self.do(x.company, m, attemptLong, func(a *message.Message, _ bool) {
 		h.heard(x.company, a)
 		if a == nil || a.Status != message.Done {
@@ -96,9 +103,9 @@ func (n *node) take(x *cell, exclusive, back, all bool, length uint64) {
 		}
 		l := message.Lease{Company: x.company, Address: a.Address, Size: a.Size, Mode: mode, Token: a.Token, Holder: n.id, Session: h.session, LengthMS: a.Length, WriteBack: back}
 		if w.cfg.planted == outlives {
-			sent = n.clock()
+			sent = h.clock()
 		}
-		ok, lost := h.cache.Granted(l, sent, n.clock())
+		ok, lost := h.cache.Granted(l, sent, h.clock())
 		h.tell(lost)
 		if !ok {
 			h.release(l)
@@ -120,7 +127,7 @@ func (w *world) exclusive(n *node, l message.Lease) {
 		if o == n || o.holder == nil {
 			continue
 		}
-		for _, x := range o.holder.cache.Held(o.clock()) {
+		for _, x := range o.holder.cache.Held(o.holder.clock()) {
 			if x.Company == l.Company && (x.Mode == "w" || l.Mode == "w") && x.Address < l.Address+message.Addr(l.Size) && l.Address < x.Address+message.Addr(x.Size) {
 				w.fail("S10", "", "node %s uses the lease %s on %s with token %d, and node %s the lease %s on %s with token %d", n.id, l.Mode, l.Address, l.Token, o.id, x.Mode, x.Address, x.Token)
 			}
@@ -201,27 +208,29 @@ func (h *holder) copyOf(m *message.Message, end func(*message.Message)) {
 		a.Address, a.Size, a.Data = m.Address, m.Size, data
 		end(a)
 	}
-	if !w.has(Pause) || !w.odds(3) {
-		finish(h.cache.Read(m.Address, txn, data, n.clock))
+	pause := w.has(Pause) && w.odds(3)
+	if pause && w.odds(2) {
+		n.freeze(1 + w.dice.Int64N(400)) // all of the process, and this goes on first
+	}
+	if w.cfg.planted == noLook {
+		finish(h.cache.Read(m.Address, txn, data, func() time.Duration { return h.ticked }))
 		return
 	}
-	now, ok := n.clock(), false
+	if !pause {
+		finish(h.cache.Read(m.Address, txn, data, h.clock))
+		return
+	}
+	w.did(stopped)
+	ok := false
 	next, stop := iter.Pull(func(yield func(bool) bool) {
 		ok = h.cache.Read(m.Address, txn, data, func() time.Duration {
 			yield(true)
-			if w.cfg.planted == oneLook {
-				return now
-			}
-			return n.clock()
+			return h.clock()
 		})
 	})
-	if _, paused := next(); !paused {
-		finish(ok)
-		return
-	}
 	w.paused = append(w.paused, stop)
-	w.did(stopped)
-	n.later(1+w.dice.Int64N(400), func() {
+	next()
+	n.later(1+w.dice.Int64N(3), func() {
 		next()
 		finish(ok)
 	})
@@ -254,7 +263,7 @@ func (h *holder) fill(x *cell, end func()) {
 func (h *holder) absorb(x *cell, m *message.Message, end func(*message.Message)) {
 	try := func() bool {
 		token := h.tokenOf(x)
-		what := h.cache.Absorb(m.Address, x.txn, m.Data, h.n.clock)
+		what := h.cache.Absorb(m.Address, x.txn, m.Data, h.clock)
 		if what == cache.NotAbsorbed {
 			return false
 		}
@@ -327,7 +336,7 @@ func (h *holder) through(x *cell, m *message.Message, end func(*message.Message)
 
 // begin is cache.Begin, again where it has to wait.
 func (h *holder) begin(m *message.Message, try int, then func(*cache.Write, []cache.Piece)) {
-	u, pieces, wait := h.cache.Begin(m.Address, 8, h.n.clock())
+	u, pieces, wait := h.cache.Begin(m.Address, 8, h.clock())
 	if wait && try < 20 {
 		h.n.later(5, func() { h.begin(m, try+1, then) })
 		return
@@ -351,7 +360,7 @@ func (h *holder) end(u *cache.Write, m, a *message.Message, sent bool, before ui
 		bytes = left(m, a)
 	}
 	if h.n.w.cfg.planted == readUnderWrite {
-		if u, _, _ = h.cache.Begin(m.Address, 8, h.n.clock()); u == nil {
+		if u, _, _ = h.cache.Begin(m.Address, 8, h.clock()); u == nil {
 			return
 		}
 	}
@@ -469,14 +478,15 @@ func (h *holder) release(l message.Lease) {
 
 // releaseAll gives back what is held.
 func (h *holder) releaseAll() {
-	for _, l := range h.cache.Held(h.n.clock()) {
+	for _, l := range h.cache.Held(h.clock()) {
 		h.release(l)
 	}
 }
 
 // tick ends what is over and writes back what should be.
 func (h *holder) tick() {
-	now := h.n.clock()
+	now := h.clock()
+	h.ticked = now
 	h.flush(slices.Concat(h.cache.Expire(now), h.cache.NextFlush(now)), func(bool) {})
 	h.leave()
 	if err := h.cache.Check(); err != nil {

@@ -2,7 +2,7 @@ package sim
 
 import "dmalloc/message"
 
-// lend has a node take a lease on a cell, or give one back.
+// lend has a node take a lease on a cell, or give one back, and goes on with that cell.
 func (c *client) lend() {
 	w := c.w
 	x := w.shared[w.dice.IntN(len(w.shared))]
@@ -10,7 +10,9 @@ func (c *client) lend() {
 	if x.near != message.NoNode && !w.odds(4) {
 		id = x.near
 	}
-	if w.odds(10) {
+	end := c.begin(nil)
+	w.in(20+w.dice.Int64N(40), end)
+	if w.odds(12) {
 		w.reach(id, func(n *node) {
 			if n.holder != nil {
 				n.holder.releaseAll()
@@ -24,7 +26,7 @@ func (c *client) lend() {
 	if w.cfg.Tell {
 		w.say(x.name, "%s has node %s ask for a lease, to write: %t, with write-back: %t, for %d ms", c.name, id, exclusive, back, length)
 	}
-	x.near = id
+	x.near, c.focus, c.leased = id, 6, x
 	w.reach(id, func(n *node) {
 		if !w.calm {
 			n.take(x, exclusive, back, all, length)
@@ -36,7 +38,7 @@ func (c *client) lend() {
 func (s *session) near(x *cell, company message.CompanyID, m *message.Message, patience int64, end func(*message.Message, bool)) {
 	w := s.w
 	c := s.prepare(company, m, patience, end)
-	if w.has(Leases) && x.near != message.NoNode && !w.odds(6) {
+	if w.has(Leases) && x.near != message.NoNode && !w.odds(9) {
 		id := x.near
 		if w.odds(8) {
 			id = message.NodeID(w.dice.IntN(len(w.nodes)))

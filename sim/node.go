@@ -22,9 +22,11 @@ type node struct {
 	mover       *mover
 	run         int // how often it started or stopped
 	downAt      int64
-	coming      bool // it was admitted, and its process has not started yet
-	planning    bool // a change that it has planned is on its way to the directory
-	retiring    bool // its disk is lost, and the directory does not know its new incarnation yet
+	frozenAt    int64
+	stood       int64 // for how long it was frozen
+	coming      bool  // it was admitted, and its process has not started yet
+	planning    bool  // a change that it has planned is on its way to the directory
+	retiring    bool  // its disk is lost, and the directory does not know its new incarnation yet
 }
 
 func newNode(w *world, id message.NodeID) *node {

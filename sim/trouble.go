@@ -87,7 +87,7 @@ func (n *node) revive() {
 
 func (n *node) freeze(long int64) {
 	n.w.say("", "node %s freezes", n.id)
-	n.frozen = true
+	n.frozen, n.frozenAt = true, n.w.now
 	run := n.run
 	n.w.in(long, func() {
 		if n.run == run {
@@ -103,6 +103,7 @@ func (n *node) thaw() {
 	}
 	n.w.say("", "node %s goes on", n.id)
 	n.frozen = false
+	n.stood += n.w.now - n.frozenAt
 	held := n.held
 	n.held = nil
 	for _, do := range held {
@@ -149,7 +150,8 @@ func (w *world) mayLose(n *node) bool {
 			return false
 		}
 	}
-	if n.gone() {
+	// A company may be founded before the directory knows of a lost disk: of its founders one may be missing.
+	if n.gone() || w.faults&Join != 0 && (w.plan.Settings.Replicas < 3 || slices.ContainsFunc(w.nodes, func(x *node) bool { return x.retiring })) {
 		return false
 	}
 	c := w.directory().Registers

@@ -84,7 +84,7 @@ func newWorld(c Config) *world {
 // cast has the seed choose who plays. Its dice do not depend on the salt.
 func (w *world) cast() {
 	d := rand.New(rand.NewPCG(w.cfg.Seed, 0xca57))
-	w.faults = Faults(d.Uint32()) & allFaults &^ w.cfg.Without
+	w.faults = (Faults(d.Uint32())&allFaults | w.cfg.with) &^ w.cfg.Without
 	nodes, companies := 3+d.IntN(3), 2+d.IntN(2)
 	settings := message.Settings{Nodes: nodes, Replicas: []int{2, 3, 3, 3, 5}[d.IntN(5)], Companies: companies,
 		RegisterReplicas: []int{2, 3, 3, 3, 4, 5}[d.IntN(6)], Memory: uint64(24+d.IntN(24)) * message.PageSize}
