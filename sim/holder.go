@@ -210,7 +210,7 @@ func (h *holder) copyOf(m *message.Message, end func(*message.Message)) {
 	}
 	pause := w.has(Pause) && w.odds(3)
 	if pause && w.odds(2) {
-		n.freeze(1 + w.dice.Int64N(400)) // all of the process, and this goes on first
+		n.freeze(1 + w.dice.Int64N(400)) // all of the process
 	}
 	if w.cfg.planted == noLook {
 		finish(h.cache.Read(m.Address, txn, data, func() time.Duration { return h.ticked }))

@@ -96,7 +96,7 @@ func (n *node) freeze(long int64) {
 	})
 }
 
-// thaw has all happen that came meanwhile.
+// thaw has all happen that came meanwhile, in any order: timers and messages race.
 func (n *node) thaw() {
 	if !n.frozen {
 		return
@@ -106,6 +106,7 @@ func (n *node) thaw() {
 	n.stood += n.w.now - n.frozenAt
 	held := n.held
 	n.held = nil
+	n.w.dice.Shuffle(len(held), func(i, j int) { held[i], held[j] = held[j], held[i] })
 	for _, do := range held {
 		do()
 	}
