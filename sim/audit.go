@@ -55,6 +55,7 @@ func (w *world) audit() {
 		}
 	}
 	w.sums(final)
+	w.forgotten()
 	for _, h := range w.holdings {
 		if !h.gone && !h.shared {
 			for which := range h.ends {
@@ -103,7 +104,7 @@ func (w *world) freeAll(c *client, rest func(string) bool) {
 func (w *world) allocations() (all []company.Extent) {
 	for _, g := range w.groups[1:] {
 		for _, o := range g.owners {
-			if o.lost {
+			if o.lost || o.removed {
 				continue
 			}
 			for _, x := range o.heap.Extents(0, 1<<20) {
@@ -133,7 +134,7 @@ func (w *world) sameState() {
 	for _, g := range w.groups {
 		var first []byte
 		for _, o := range g.owners {
-			if o.lost {
+			if o.lost || o.removed {
 				continue
 			}
 			var b bytes.Buffer
@@ -163,7 +164,7 @@ func (w *world) nothing() {
 	for _, g := range w.groups[1:] {
 		first := ""
 		for _, o := range g.owners {
-			if o.lost {
+			if o.lost || o.removed {
 				continue
 			}
 			if s := o.heap.Status(); s.Used != 0 || s.Count != 0 || len(o.heap.Extents(0, 1)) > 0 {
@@ -171,6 +172,9 @@ func (w *world) nothing() {
 			}
 			if err := o.heap.Verify(); err != nil {
 				w.fail("S4", "", "company %s on node %s: %v", g.id, o.n.id, err)
+			}
+			if n := len(o.heap.AllLeases()); n > 0 {
+				w.fail("S5", w.companyName(g.id), "everything was freed, and company %s has %d leases", g.id, n)
 			}
 			said := o.heap.String()
 			if first == "" {
