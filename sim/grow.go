@@ -57,6 +57,9 @@ func (w *world) join() {
 	m := message.New(message.ADMIT)
 	m.Data = message.JSON(message.Node{Key: w.keys, Address: "there"})
 	w.admin.do(0, m, forEver, func(a *message.Message, _ bool) {
+		if a.Status == message.NoSuchNode {
+			return // it was dismissed, and has left, before anybody heard that it had been admitted
+		}
 		if a.Status != message.Done {
 			w.fail("S9", "", "the directory refuses a node: %s", a.Text)
 			return
@@ -109,9 +112,13 @@ func (n *node) plans(o *owner) {
 	if !w.growing() || n.planning {
 		return
 	}
-	c := ring.Next(o.dir.Current(), func(id message.NodeID) bool {
-		return w.faults&Replace != 0 && w.nodes[id].silent() >= replaceAfter
-	})
+	dead := uint64(0)
+	for _, x := range w.nodes {
+		if w.faults&Replace != 0 && x.silent() >= replaceAfter {
+			dead |= 1 << x.id
+		}
+	}
+	c := w.next(o.dir.Current(), dead)
 	m := message.New(c.Op)
 	switch c.Op {
 	case message.NONE:
@@ -135,6 +142,15 @@ func (n *node) plans(o *owner) {
 			w.did(migrated)
 		}
 	})
+}
+
+// next is ring.Next, of which the last answer is remembered: it is asked far more often than the directory changes.
+func (w *world) next(d *message.Directory, dead uint64) ring.Change {
+	if w.nextOf != d || w.nextDead != dead {
+		w.nextOf, w.nextDead = d, dead
+		w.nextIs = ring.Next(d, func(id message.NodeID) bool { return dead&(1<<id) != 0 })
+	}
+	return w.nextIs
 }
 
 // sizes brings a company's capacity to what the directory says.

@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"dmalloc/message"
-	"dmalloc/ring"
 )
 
 // Run plays one history: a calm beginning, trouble, and calm, in which everything must come to an end and is
@@ -102,7 +101,7 @@ func (w *world) restless() string {
 			}
 		}
 	}
-	if c := ring.Next(d, func(message.NodeID) bool { return false }); c.Op != message.NONE {
+	if c := w.next(d, 0); c.Op != message.NONE {
 		return fmt.Sprintf("the directory wants %s: %v", c.Op, c)
 	}
 	return "something is on its way"

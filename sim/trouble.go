@@ -5,7 +5,6 @@ import (
 
 	"dmalloc/message"
 	"dmalloc/register"
-	"dmalloc/ring"
 )
 
 // trouble breaks something, has it mended later, and comes again.
@@ -205,5 +204,5 @@ func (w *world) settled() bool {
 
 // complete says whether the directory is as it should be.
 func (w *world) complete() bool {
-	return !w.growing() || ring.Next(w.directory(), func(message.NodeID) bool { return false }).Op == message.NONE
+	return !w.growing() || w.next(w.directory(), 0).Op == message.NONE
 }
