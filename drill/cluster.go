@@ -45,6 +45,10 @@ type Config struct {
 	Nodes     int
 	Replicas  int
 	Companies int // besides the directory
+	// WriteBack says that the holder of an exclusive lease may keep writes to itself. What it absorbs dies with it,
+	// and a strict verdict cannot allow for that: no exclusive leases are taken.
+	WriteBack bool
+	Leases    Leasing
 
 	Clients   int           // 0 means 4
 	Rate      int           // calls a second of each client, at most; 0 means 200
@@ -72,6 +76,9 @@ func (c Config) WithDefaults() (Config, error) {
 		if c.plan().Minority() < 1 {
 			c.Kinds = []Kind{Majority}
 		}
+	}
+	if c.WriteBack && c.Leases == AnyLease {
+		c.Leases = ReadLeases
 	}
 	switch {
 	case c.Nodes < 1 || c.Companies < 0:

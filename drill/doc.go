@@ -35,6 +35,11 @@
 //	V3  A history of the table is cut (pieces.go) only where the whole is legal if and only if its pieces are.
 //	V4  After the heal all that the clients use works within Config.Stuck (recovery.go).
 //	V5  A tag that an answer of a register told names one value, and a value one tag (tags.go).
+//	V6  The token of a lease names it alone, and grows from one lease of a company to the next (lease.go).
+//
+// Clients take short leases, too, to read and to write, work under them, and give them back or let them end: what
+// they read then comes from copies, and must be just as linearizable. Where a holder may keep writes to itself
+// (--write-back) no exclusive ones are taken, for what it loses cannot be judged.
 //
 // A client touches only what the run made, and takes any other change of the table for a fault of the heap:
 // nobody else may use the heap during a drill.

@@ -27,6 +27,8 @@ type Result struct {
 	LongestMS  int64            `json:"longest_unavailable_ms"`
 	Where      string           `json:"unavailable,omitempty"` // what was unavailable that long
 	BackMS     map[string]int64 `json:"back_ms"`               // how long each company, registers and malloc took until they worked after the heal
+	Leases     int              `json:"leases"`                // that clients were given
+	NotJudged  string           `json:"not_judged,omitempty"`  // what the verdict does not speak of
 	Findings   []Finding        `json:"findings,omitempty"`
 
 	History History `json:"-"`
@@ -55,6 +57,10 @@ func (r *run) result(e *Evidence) *Result {
 	}
 	for name, took := range e.Back {
 		out.BackMS[name] = took.Milliseconds()
+	}
+	out.Leases = len(e.Grants)
+	if r.cfg.WriteBack && r.cfg.Leases != NoLeases {
+		out.NotJudged = "write-back: what a holder absorbs may be lost with it, which no strict verdict allows for; so no client took an exclusive lease"
 	}
 	if len(out.Findings) > 0 {
 		out.Verdict = Fail
@@ -106,6 +112,12 @@ func (r *Result) Story() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s  seed %d\n", strings.ToUpper(r.Verdict), r.Seed)
 	fmt.Fprintf(&b, "  %d operations, %d of unknown outcome, %d refused, %d reads without an answer\n", r.Operations, r.Unknown, r.History.Refused, r.History.Unread)
+	if r.Leases > 0 {
+		fmt.Fprintf(&b, "  %s taken, %d of them given back\n", count(r.Leases, "lease"), r.History.Given)
+	}
+	if r.NotJudged != "" {
+		fmt.Fprintf(&b, "  not judged: %s\n", r.NotJudged)
+	}
 	fmt.Fprintf(&b, "  faults: %s\n", r.faultList())
 	if missing := r.missing(); missing != "" {
 		fmt.Fprintf(&b, "  planned, but there was no time for it: %s\n", missing)

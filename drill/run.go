@@ -80,7 +80,7 @@ func (r *run) prepare(ctx context.Context) (*Evidence, error) {
 		}
 		r.closers = append(r.closers, done)
 		r.workers = append(r.workers, &worker{caller: caller{heap: heap, log: r.rec.Log(), timeout: r.cfg.Timeout},
-			work: r.work, dice: rand.New(rand.NewPCG(r.cfg.Seed, uint64(i)+1))})
+			work: r.work, leases: r.cfg.Leases, dice: rand.New(rand.NewPCG(r.cfg.Seed, uint64(i)+1))})
 	}
 	e := &Evidence{}
 	var err error

@@ -16,6 +16,9 @@ type worker struct {
 	work *workload
 	dice *rand.Rand
 	own  []*target // allocations of its own, written and not yet freed
+	held holding
+	// leases are those that it takes.
+	leases Leasing
 	// limbo are allocations whose free had no answer. They must not be freed again while others work: the
 	// address may be somebody else's by now.
 	limbo []message.Allocation
@@ -69,10 +72,13 @@ func (w *worker) step(ctx context.Context) error {
 	if t := w.work.keys.oldest(); t != nil {
 		return w.dismiss(ctx, t)
 	}
+	if w.leases != NoLeases && w.dice.IntN(leaseTurn) == 0 {
+		return w.hold(ctx)
+	}
 	if w.dice.IntN(8) == 0 {
 		return w.churn(ctx)
 	}
-	i := w.dice.IntN(len(w.work.keys.slots))
+	i := w.favorite()
 	t, calm, make := w.work.keys.pick(i)
 	if t == nil {
 		if make {
@@ -163,6 +169,12 @@ func (w *worker) churn(ctx context.Context) error {
 	w.own = append(w.own, t)
 	if _, _, err := w.read(ctx, t); full(err) != nil {
 		return err
+	}
+	if w.leases != NoLeases && w.dice.IntN(4) == 0 { // what is freed has ended before: no copy may tell of it then
+		mode, length := w.draw()
+		if _, err := w.lease(ctx, t, mode, length); err != nil {
+			return err
+		}
 	}
 	_, _, err = w.write(ctx, t, false)
 	return full(err)
