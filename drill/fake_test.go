@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -36,6 +37,9 @@ type world struct {
 	tags   bool          // registers have tags
 	tagged map[uint64]message.Tag
 	token  uint64
+	dialed []message.NodeID
+	long   time.Duration // that nodes which come or go take
+	lacks  bool          // since the first line a company lacks an owner, until all is healed
 	modes  map[string]int // of leases
 }
 
@@ -66,12 +70,20 @@ func newWorld(nodes int, b bug) *world {
 }
 
 func (w *world) cluster() Cluster {
-	return Cluster{Faults: w, View: w, Dial: func(context.Context, message.NodeID) (Heap, func(), error) { return &fakeHeap{w: w}, func() {}, nil }}
+	return Cluster{Faults: w, View: w, Dial: func(_ context.Context, n message.NodeID) (Heap, func(), error) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.dialed = append(w.dialed, n)
+		return &fakeHeap{w: w}, func() {}, nil
+	}}
 }
 
 // Do is the shell of the world: kills and pauses make calls fail now and then, the rest is only noted.
 func (w *world) Do(ctx context.Context, line string) error {
 	wait(ctx, w.slow)
+	if strings.HasPrefix(line, "node ") {
+		wait(ctx, w.long)
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.lines = append(w.lines, line)
@@ -113,6 +125,9 @@ func (w *world) Companies(context.Context) ([]client.Company, error) {
 		used += uint64(len(b))
 	}
 	c := client.Company{ID: 1, Used: used}
+	if w.lacks && w.ops > 0 && !slices.Contains(w.lines, "heal") {
+		c.Missing = 1
+	}
 	for n := range message.NodeID(w.nodes) {
 		c.Owners = append(c.Owners, n)
 		if !w.dead[n] {

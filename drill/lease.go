@@ -24,7 +24,7 @@ const (
 	shortestLease = 300 * time.Millisecond
 	longestLease  = 2 * time.Second
 	leaseWait     = time.Second // for a grant; a node that is down cannot hold a lease
-	leaseTurn     = 20          // of so many steps of a client one is about leases
+	leaseTurn     = 12          // of so many steps of a client one is about leases
 )
 
 // Grant is a lease that a client was given.

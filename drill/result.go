@@ -51,7 +51,7 @@ func (r *run) result(e *Evidence) *Result {
 		LongestMS: e.Longest.Milliseconds(), Where: e.Where, Findings: r.found, History: e.History,
 		Done: r.player.spans(), Steps: r.player.steps}
 	for _, d := range out.Done {
-		if k := d.Command.Kind(); k != "" && d.Err == nil {
+		if k := d.kind(r.cfg.ReplaceAfter); k != "" && d.Err == nil {
 			out.Faults[string(k)]++
 		}
 	}
@@ -69,6 +69,9 @@ func (r *run) result(e *Evidence) *Result {
 	slices.SortStableFunc(out.Findings, func(a, b Finding) int { return cmp.Compare(rank(a), rank(b)) })
 	out.heading = []string{fmt.Sprintf("dmalloc drill --seed %d --for %v --clients %d: %s", r.cfg.Seed, r.cfg.Length, r.cfg.Clients, out.Verdict),
 		fmt.Sprintf("%d nodes, %d replicas, %d companies", r.cfg.Nodes, r.cfg.Replicas, r.cfg.Companies)}
+	if r.cfg.plan().replaces() {
+		out.heading = append(out.heading, fmt.Sprintf("--replace-after %v", r.cfg.ReplaceAfter))
+	}
 	return out
 }
 
@@ -157,12 +160,16 @@ func (r *Result) faultList() string { return kindCounts(r.Faults) }
 // missing is what was planned and neither done nor refused.
 func (r *Result) missing() string {
 	left := maps.Clone(r.Planned)
+	if n := left[string(Replace)]; n > 0 {
+		left[string(Kill)] += n // how long a node is dead in the end depends on the machine
+		delete(left, string(Replace))
+	}
 	for _, d := range r.Done {
 		if k := string(d.Command.Kind()); left[k] > 0 {
 			left[k]--
 		}
 	}
-	maps.DeleteFunc(left, func(_ string, n int) bool { return n == 0 })
+	maps.DeleteFunc(left, func(_ string, n int) bool { return n <= 0 })
 	if len(left) == 0 {
 		return ""
 	}

@@ -17,6 +17,15 @@ type worker struct {
 	dice *rand.Rand
 	own  []*target // allocations of its own, written and not yet freed
 	held holding
+
+	// Where it is, of the nodes that there were when it looked last.
+	dial    Dial
+	close   func()
+	place   int
+	home    message.NodeID
+	settled *[]message.NodeID
+	retry   time.Time
+
 	// leases are those that it takes.
 	leases Leasing
 	// limbo are allocations whose free had no answer. They must not be freed again while others work: the
@@ -27,8 +36,9 @@ type worker struct {
 // workload is what the clients of a run share.
 type workload struct {
 	keys    *keyring
-	numbers atomic.Uint64 // of cells, and what makes sizes differ
-	next    atomic.Uint64 // the next register that nobody used
+	numbers atomic.Uint64                    // of cells, and what makes sizes differ
+	next    atomic.Uint64                    // the next register that nobody used
+	nodes   atomic.Pointer[[]message.NodeID] // that there are since some came or went; nil before
 }
 
 const (
@@ -59,6 +69,7 @@ func (w *worker) run(ctx context.Context, stop <-chan struct{}, interval time.Du
 			return false
 		case <-timer.C:
 		}
+		w.settle(ctx)
 		began := time.Now()
 		if errors.Is(w.step(ctx), errFull) {
 			return true
