@@ -252,13 +252,14 @@ func (s *Shell) describe(c *call, cfg *drill.Config) error {
 	if err != nil {
 		return err
 	}
-	present := d.Present()
-	for i, n := range present {
-		if int(n.ID) != i {
-			return message.Errorf(message.Unsupported, "node %d has left the cluster, and a drill wants nodes without gaps between their numbers; drill another cluster", i)
-		}
+	for _, n := range d.Present() {
+		cfg.IDs = append(cfg.IDs, n.ID)
 	}
-	cfg.Nodes, cfg.Companies, cfg.Replicas = len(present), max(0, len(d.Companies)-1), d.Settings.Replicas
+	cfg.Next = message.NodeID(len(d.Nodes))
+	if ms, ever := d.Settings.Patience(); ever {
+		cfg.ReplaceAfter = time.Duration(ms) * time.Millisecond
+	}
+	cfg.Nodes, cfg.Companies, cfg.Replicas = len(cfg.IDs), max(0, len(d.Companies)-1), d.Settings.Replicas
 	cfg.WriteBack = d.Settings.WriteBack
 	if r := d.Registers.Replicas; r > 0 {
 		cfg.Replicas = min(cfg.Replicas, r)
