@@ -19,6 +19,11 @@
 //	S4  Every fault ends: by its opposite, by --for, or at the end by heal and revive.
 //	S5  A plan that is late catches up between faults (pace.go): each lasts as long as planned, and S2 and S3 hold.
 //
+// Nodes may come and go (schedule_moves.go, moves.go): join, leave, and replace, which leaves a node dead until others
+// have its place. A plan stands still while a node is added or drained. A node leaves or is replaced only while nobody
+// is out, and what takes nodes out waits while a company lacks owners: so S2 and S3 hold there, too. Clients go to the
+// nodes that there are. In the end every company must have all its owners again, and none be changing.
+//
 // Registers may be moved by a script, too (reg spread 0,1,2); they stay there.
 //
 // The record (record.go)

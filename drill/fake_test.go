@@ -38,8 +38,8 @@ type world struct {
 	tagged map[uint64]message.Tag
 	token  uint64
 	dialed []message.NodeID
-	long   time.Duration // that nodes which come or go take
-	lacks  bool          // since the first line a company lacks an owner, until all is healed
+	long   time.Duration  // that nodes which come or go take
+	lacks  bool           // since the first line a company lacks an owner, until all is healed
 	modes  map[string]int // of leases
 }
 

@@ -29,6 +29,8 @@ func (p Plan) mayMove(k Kind) error {
 			after = "is " + p.ReplaceAfter.String()
 		}
 		return message.Errorf(message.InvalidArgument, "replace waits until others take the place of a dead node, and --replace-after %s here; start the cluster with --replace-after 1s, or up to %v", after, soonReplaced)
+	case k == Replace && p.Length < p.ReplaceAfter+shortestGone+2*time.Second: // faults begin within a second
+		return message.Errorf(message.InvalidArgument, "%v are too short for replace where --replace-after is %v; drill for %v or longer", p.Length, p.ReplaceAfter, p.ReplaceAfter+shortestGone+2*time.Second)
 	case k == Replace && p.Nodes <= p.Replicas:
 		return message.Errorf(message.InvalidArgument, "replace needs a node that can take the place of another; there are %d nodes for %d replicas; use more nodes", p.Nodes, p.Replicas)
 	}
@@ -53,7 +55,7 @@ func (g *planner) possible(row kindRow) bool {
 	case Leave:
 		return g.nodes > g.floor()
 	case Replace:
-		return g.at+g.ReplaceAfter+longestGone+2*g.pace.spare <= g.Length
+		return g.at+g.ReplaceAfter+shortestGone+2*g.pace.spare <= g.Length
 	}
 	return true
 }
@@ -83,7 +85,7 @@ const (
 
 func (g *planner) replace(time.Duration) {
 	v := g.victim()
-	hold := g.ReplaceAfter.Truncate(time.Millisecond) + g.between(shortestGone, longestGone)
+	hold := min(g.ReplaceAfter+g.between(shortestGone, longestGone), g.Length-g.at-2*g.pace.spare).Truncate(time.Millisecond)
 	g.event(g.at, Command{Verb: "kill", Who: []Who{v}})
 	g.event(g.at+hold, Command{Verb: "revive", Who: []Who{again(v)}})
 	g.begins(hold, 1, true)

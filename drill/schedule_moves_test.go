@@ -15,6 +15,7 @@ func TestPlanMovesAlone(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := drawPlan(t)
 		p.Kinds = append(p.Kinds, rapid.SampledFrom([]Kind{Join, Leave, Replace}).Draw(t, "kind"))
+		p.Length = max(p.Length, 8*time.Second)
 		p.Nodes, p.ReplaceAfter = max(p.Nodes, p.Replicas+1), time.Duration(rapid.IntRange(1000, 5000).Draw(t, "patience"))*time.Millisecond
 		steps, err := p.Steps()
 		if err != nil {
@@ -95,6 +96,7 @@ func TestPlanRefusesMoves(t *testing.T) {
 		"nobody to leave":      func(p *Plan) { p.Nodes = 3 },
 		"never replaced":       func(p *Plan) { p.ReplaceAfter = 0 },
 		"replaced after long":  func(p *Plan) { p.ReplaceAfter = time.Minute },
+		"no time to replace":   func(p *Plan) { p.Length = 3900 * time.Millisecond },
 		"nobody to replace by": func(p *Plan) { p.Replicas = 5 },
 	} {
 		p := good

@@ -32,7 +32,7 @@ func drawPlan(t *rapid.T) Plan {
 	}
 	// Some kinds want more nodes than replicas, and a cluster that replaces the dead.
 	if slices.ContainsFunc(p.Kinds, func(k Kind) bool { return k == Leave || k == Replace }) {
-		p.Nodes, p.ReplaceAfter = p.Nodes+1, time.Second
+		p.Nodes, p.ReplaceAfter, p.Length = p.Nodes+1, time.Second, max(p.Length, 4*time.Second)
 	}
 	return p
 }
