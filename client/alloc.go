@@ -317,12 +317,9 @@ func (h *Heap) each(blocks []message.Block, f func(message.Block) error) error {
 // Free gives back the allocation that starts at a. When it returns without an error, every part of it is
 // free for others.
 func (h *Heap) Free(ctx context.Context, a message.Addr) error {
-	c, ok := a.Company()
-	d := h.directory()
-	if !ok || d.Company(c) == nil {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		return h.outside(a)
+	c, err := h.window(ctx, a)
+	if err != nil {
+		return err
 	}
 	m := message.New(message.FREE)
 	m.Address = a

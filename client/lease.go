@@ -62,7 +62,7 @@ func checkLease(mode string, length time.Duration) error {
 // dirty. Fenced means that the node has no lease there, or that it was over.
 func (h *Heap) Release(ctx context.Context, a message.Addr) (message.Lease, error) {
 	holder := h.holder()
-	p, err := h.locate(a)
+	p, err := h.find(ctx, a)
 	if err != nil {
 		return message.Lease{}, err
 	}

@@ -103,7 +103,7 @@ func (h *Heap) access(ctx context.Context, a message.Addr, n uint64, make func()
 func (h *Heap) accessBy(ctx context.Context, a message.Addr, n uint64, make func() *message.Message,
 	send func(context.Context, message.CompanyID, *message.Message) (*message.Message, error)) (*message.Message, error) {
 	for try := 0; ; try++ {
-		p, err := h.locate(a)
+		p, err := h.find(ctx, a)
 		if err != nil {
 			return nil, err
 		}
@@ -358,12 +358,9 @@ func wordCrosses(a message.Addr) error {
 
 // Lookup describes the allocation that holds a.
 func (h *Heap) Lookup(ctx context.Context, a message.Addr) (message.Allocation, error) {
-	c, ok := a.Company()
-	d := h.directory()
-	if !ok || d.Company(c) == nil {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		return message.Allocation{}, h.outside(a)
+	c, err := h.window(ctx, a)
+	if err != nil {
+		return message.Allocation{}, err
 	}
 	m := message.New(message.DUMP)
 	m.Address = a
