@@ -106,16 +106,34 @@ func TestMove(t *testing.T) {
 	want(t, apply(t, s, moving(s, message.Move{Company: 1, Node: 4, From: 2})), message.Busy)
 	// Its node is lost for good: another one joins in its place.
 	want(t, apply(t, s, moving(s, message.Move{Company: 1, Node: 4, From: 4})), message.Done)
-	if o := s.Current().Company(1).Owners; len(o) != 4 || o[3] != (message.Owner{Node: 4, Replica: 5, Joining: true, Instead: 1}) {
-		t.Fatalf("owners %+v", o)
+	if o := s.Current().Company(1).Owners; len(o) != 5 || !o[3].Leaving || o[4] != (message.Owner{Node: 4, Replica: 5, Joining: true, Instead: 1}) {
+		t.Fatalf("owners %+v: it may vote, and is listed until it was removed", o)
 	}
-	want(t, apply(t, s, describing(message.REPLACE, message.Move{Company: 1, Node: 3, Replica: 4})), message.InvalidArgument)
+	want(t, apply(t, s, describing(message.REPLACE, message.Move{Company: 1, Node: message.NoNode, Replica: 4})), message.Done)
 	for range 2 {
 		want(t, apply(t, s, describing(message.REPLACE, message.Move{Company: 1, Node: 4, Replica: 5})), message.Done)
 	}
 	o := s.Current().Company(1).Owners
 	if len(o) != 3 || o[0] != (message.Owner{Node: 4, Replica: 5}) || o[1].Node != 1 {
 		t.Fatalf("owners %+v: who joined stands where the other one stood", o)
+	}
+}
+
+// One that was to be given up had taken its place already: who was to join instead takes its place then.
+func TestTooLateToGiveUp(t *testing.T) {
+	s := planned(5)
+	want(t, apply(t, s, moving(s, message.Move{Company: 1, Node: 3, From: 1})), message.Done)
+	want(t, apply(t, s, moving(s, message.Move{Company: 1, Node: 4, From: 4})), message.Done)
+	want(t, apply(t, s, describing(message.REPLACE, message.Move{Company: 1, Node: 3, Replica: 4})), message.Done)
+	if o := s.Current().Company(1).Owners; len(o) != 4 || o[0] != (message.Owner{Node: 3, Replica: 4}) || o[3] != (message.Owner{Node: 4, Replica: 5, Joining: true, Instead: 4}) {
+		t.Fatalf("owners %+v", o)
+	}
+	s = planned(5)
+	want(t, apply(t, s, moving(s, message.Move{Company: 1, Node: 3, From: 1})), message.Done)
+	want(t, apply(t, s, moving(s, message.Move{Company: 1, Node: 4, From: 4})), message.Done)
+	want(t, apply(t, s, describing(message.REPLACE, message.Move{Company: 1, Node: 4, Replica: 5})), message.Done)
+	if o := s.Current().Company(1).Owners; len(o) != 4 || o[0] != (message.Owner{Node: 4, Replica: 5}) || o[3] != (message.Owner{Node: 3, Replica: 4, Joining: true, Leaving: true}) {
+		t.Fatalf("owners %+v", o)
 	}
 }
 
@@ -163,7 +181,7 @@ func TestRetireDuringAMove(t *testing.T) {
 	// One of those is given up for good: whoever joins takes the place of the old replica of its node.
 	old := s.Current().Company(4).Owners
 	want(t, apply(t, s, moving(s, message.Move{Company: 4, Node: 1, From: old[3].Replica})), message.Done)
-	if o := s.Current().Company(4).Owners; o[3].Node != 1 || o[3].Instead != 1 {
+	if o := s.Current().Company(4).Owners; !o[3].Leaving || o[5].Node != 1 || o[5].Instead != 1 {
 		t.Fatalf("%+v", o)
 	}
 }

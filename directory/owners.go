@@ -96,10 +96,10 @@ func begin(d *message.Directory, data []byte) company.Result {
 				}
 			}
 		}
-		*from = o
-	} else {
-		c.Owners = append(c.Owners, o)
+		// It stays in the list until the company has removed it: it may vote already, and its node deletes what is not listed.
+		from.Leaving = true
 	}
+	c.Owners = append(c.Owners, o)
 	c.Next++
 	ring.Share(d)
 	return company.Result{Value: o.Replica}
@@ -136,16 +136,27 @@ func replace(d *message.Directory, move message.Move) company.Result {
 	}
 	done := message.Owner{Node: o.Node, Replica: o.Replica}
 	instead, kept, placed := o.Instead, c.Owners[:0], false
+	var out []uint64
 	for _, x := range c.Owners {
 		if x.Replica == done.Replica || x.Node == done.Node || instead != 0 && x.Replica == instead {
 			if !placed {
 				kept, placed = append(kept, done), true
 			}
+			out = append(out, x.Replica)
 			continue
 		}
 		kept = append(kept, x)
 	}
 	c.Owners = kept
+	for i := range c.Owners { // others were to join in the same place: one that still is takes that of this one
+		switch x := &c.Owners[i]; {
+		case !x.Joining || !slices.Contains(out, x.Instead):
+		case x.Leaving:
+			x.Instead = 0
+		default:
+			x.Instead = done.Replica
+		}
+	}
 	ring.Share(d)
 	return company.Result{}
 }

@@ -236,6 +236,21 @@ func (w *cluster) lose(n message.NodeID) {
 	w.log(message.RETIRE, message.Node{ID: n, Incarnation: w.s.Current().Node(n).Incarnation + 1}, 0)
 }
 
+// drop has nodes delete what the directory does not list any more.
+func (w *cluster) drop(id int) {
+	c, g := w.s.Current().Company(message.CompanyID(id)), w.groups[id]
+	for _, have := range []map[uint64]message.NodeID{g.Voting, g.Joining} {
+		for r, n := range have {
+			if r < c.Next && c.Owner(r) == nil && !w.dead[n] {
+				delete(g.knows, r)
+			}
+		}
+	}
+	if g.known() <= len(g.Voting)/2 {
+		w.t.Fatalf("company %d: of the voters %v only %v know the log after nodes have deleted what %+v does not list", id, g.Voting, g.knows, c.Owners)
+	}
+}
+
 // stuck describes the companies that still change.
 func (w *cluster) stuck() string {
 	text := string(message.JSON(ring.Next(w.s.Current(), func(message.NodeID) bool { return false })))
@@ -271,6 +286,8 @@ func TestPlanKeepsMajorities(t *testing.T) {
 				w.lose(n)
 			case 6, 7, 8:
 				w.plan()
+			case 9:
+				w.drop(rapid.IntRange(0, len(w.groups)-1).Draw(t, "company"))
 			default:
 				w.step(rapid.IntRange(0, len(w.groups)-1).Draw(t, "company"), rapid.SampledFrom([]int{0, 0, 0, 1, 2, 5}).Draw(t, "late"))
 			}
