@@ -75,6 +75,9 @@ func (w *world) join() {
 
 // dismiss has a node leave, if enough stay.
 func (w *world) dismiss(n *node) {
+	if w.dismissing {
+		return
+	}
 	stay := 0
 	for _, x := range w.directory().Nodes {
 		if !x.Leaving && !x.Gone && x.ID != n.id {
@@ -85,9 +88,11 @@ func (w *world) dismiss(n *node) {
 		return
 	}
 	w.say("", "the admin dismisses node %s", n.id)
+	w.dismissing = true
 	m := message.New(message.DISMISS)
 	m.Value = uint64(n.id)
 	w.admin.do(0, m, forEver, func(a *message.Message, _ bool) {
+		w.dismissing = false
 		if a.Status != message.Done {
 			w.fail("S9", "", "the directory refuses to dismiss node %s: %s", n.id, a.Text)
 		}
@@ -296,9 +301,16 @@ func (n *node) takeSeats() {
 				continue
 			}
 			o := newOwner(n.w.groups[i], n, seat.Replica)
+			o.removed = slices.Contains(o.g.gone, o.replica) // before it came: the attempt was given up
 			o.g.owners = append(o.g.owners, o)
 			o.start()
 			n.w.say("", "node %s joins company %d as replica %d", n.id, i, seat.Replica)
 		}
 	}
+}
+
+// over says whether an owner is none any more: its disk is lost, it was removed, or nobody counts it and the
+// directory has forgotten it, which its node may not know yet.
+func (o *owner) over() bool {
+	return o.lost || o.removed || !o.follows() && o.g.w.directory().Company(o.g.id).Owner(o.replica) == nil
 }

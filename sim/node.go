@@ -1,6 +1,10 @@
 package sim
 
-import "dmalloc/message"
+import (
+	"slices"
+
+	"dmalloc/message"
+)
 
 // node is a process with its disk: the owners of its companies, a keeper of registers, and what it does
 // unasked.
@@ -218,7 +222,9 @@ func (w *world) change() {
 		}
 	}
 	for len(nodes) < min(2, len(w.nodes)) {
-		nodes = append(nodes, w.anyNode())
+		if id := w.anyNode(); !slices.Contains(nodes, id) {
+			nodes = append(nodes, id)
+		}
 	}
 	m := message.New(message.REGCHANGE)
 	m.Data = message.JSON(nodes)

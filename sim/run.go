@@ -90,7 +90,7 @@ func (w *world) restless() string {
 			}
 		}
 		for _, o := range g.owners {
-			if o.lost || o.removed {
+			if o.over() {
 				continue
 			}
 			if o.applied < g.length() {

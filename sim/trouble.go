@@ -191,7 +191,7 @@ func (w *world) settled() bool {
 			return false
 		}
 		for _, o := range g.owners {
-			if o.lost || o.removed {
+			if o.over() {
 				continue
 			}
 			if !o.up() || o.applied < g.length() || len(o.queue)+len(o.flying) > 0 || o.heap != nil && len(o.heap.Pending()) > 0 {

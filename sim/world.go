@@ -49,14 +49,15 @@ type world struct {
 	lostMallocs  []*holding // asked for, outcome unknown
 	// strays were written to allocations that are freed, by clients that never heard of the end: a late one
 	// may still be done, to whatever has the address by then.
-	strays   []uint64
-	nextOf   *message.Directory // what next has answered last
-	nextDead uint64
-	nextIs   ring.Change
-	paused   []func() // reads that were stopped half-way
-	failure  *failure // the first
-	tale     []line
-	buffer   bytes.Buffer // of snapshots on their way from disk to memory
+	strays     []uint64
+	dismissing bool               // a node; one at a time, so that enough stay
+	nextOf     *message.Directory // what next has answered last
+	nextDead   uint64
+	nextIs     ring.Change
+	paused     []func() // reads that were stopped half-way
+	failure    *failure // the first
+	tale       []line
+	buffer     bytes.Buffer // of snapshots on their way from disk to memory
 }
 
 // place is where a register lies in one epoch.
