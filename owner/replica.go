@@ -328,10 +328,27 @@ func (r *Replica) setLeader(node message.NodeID, term uint64, mine bool) {
 		r.elapsedMu.Lock()
 		r.lastBatch = r.host.cfg.Now()
 		r.elapsedMu.Unlock()
-		m := message.New(message.TERM)
-		m.Term, m.Final, m.Company = term, node, r.ID
-		r.writes.putFirst(request{m, func(*message.Message) {}, time.Now()})
+		r.beginTerm(l)
 	}
+}
+
+// termAgain is after how long a leader repeats its first entry.
+const termAgain = 50 * time.Millisecond
+
+// beginTerm has the log tell of a leader's term. Raft may drop the entry, as it may any; it is repeated then, for
+// leases wait for it: without it this leader would never end one.
+func (r *Replica) beginTerm(l *leadership) {
+	m := message.New(message.TERM)
+	m.Term, m.Final, m.Company = l.term, l.node, r.ID
+	r.writes.putFirst(request{m, func(a *message.Message) {
+		if a.Status != message.Done && r.lead.Load() == l {
+			time.AfterFunc(termAgain, func() {
+				if r.lead.Load() == l {
+					r.beginTerm(l)
+				}
+			})
+		}
+	}, time.Now()})
 }
 
 // Leader is who leads, as this node last heard.

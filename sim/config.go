@@ -117,7 +117,7 @@ type Result struct {
 	Events     int // things that happened
 	Hash       uint64
 	Deeds      Deeds
-	Check      string // the invariant that does not hold, "S1" to "S9", or "" for a history that passes
+	Check      string // the invariant that does not hold, "S1" to "S12", or "" for a history that passes
 	Err        *message.Error
 	Story      []string // of a history that fails, or that was to be told: what concerns the failure, in order
 }

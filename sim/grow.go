@@ -108,6 +108,9 @@ func (n *node) leaves() {
 		n.w.did(departed)
 		n.w.say("", "node %s leaves for good", n.id)
 		n.stop()
+		for _, o := range n.owners {
+			o.lost = true
+		}
 	}
 }
 
