@@ -47,14 +47,26 @@ func (e Extent) pages() Extent {
 	return Extent{from, uint64(to - from)}
 }
 
+// edges are the parts of the extent that lie in pages with something else in them: before its whole pages and behind
+// them, or all of it where it has none. Their sizes are 0 where there are none.
+func (e Extent) edges() [2]Extent {
+	p := e.pages()
+	if p.Size == 0 {
+		return [2]Extent{e}
+	}
+	return [2]Extent{{e.Addr, uint64(p.Addr - e.Addr)}, {p.End(), uint64(e.End() - p.End())}}
+}
+
 // Space is the free space of a window.
 type Space struct {
 	base, limit message.Addr
 	high        message.Addr
 	free        uint64
+	whole       uint64 // bytes of the pages of which all is free
 	byAddr      *btree.BTreeG[Extent]
 	bySize      *btree.BTreeG[Extent]
 	byPages     *btree.BTreeG[Extent] // Extent.pages of those that have some, not the extents themselves
+	byEdges     *btree.BTreeG[Extent] // Extent.edges of all
 }
 
 func addrLess(a, b Extent) bool { return a.Addr < b.Addr }
@@ -74,7 +86,7 @@ func New(base, limit message.Addr) *Space {
 	}
 	base, limit = (base+mask)&^mask, limit&^mask
 	s := &Space{base: base, limit: max(base, limit), high: base, byAddr: btree.NewG(degree, addrLess),
-		bySize: btree.NewG(degree, sizeLess), byPages: btree.NewG(degree, sizeLess)}
+		bySize: btree.NewG(degree, sizeLess), byPages: btree.NewG(degree, sizeLess), byEdges: btree.NewG(degree, sizeLess)}
 	s.insert(Extent{s.base, uint64(s.limit - s.base)})
 	return s
 }
@@ -87,6 +99,12 @@ func (s *Space) insert(e Extent) {
 	s.bySize.ReplaceOrInsert(e)
 	if p := e.pages(); p.Size > 0 {
 		s.byPages.ReplaceOrInsert(p)
+		s.whole += p.Size
+	}
+	for _, x := range e.edges() {
+		if x.Size > 0 {
+			s.byEdges.ReplaceOrInsert(x)
+		}
 	}
 	s.free += e.Size
 }
@@ -96,21 +114,28 @@ func (s *Space) remove(e Extent) {
 	s.bySize.Delete(e)
 	if p := e.pages(); p.Size > 0 {
 		s.byPages.Delete(p)
+		s.whole -= p.Size
+	}
+	for _, x := range e.edges() {
+		if x.Size > 0 {
+			s.byEdges.Delete(x)
+		}
 	}
 	s.free -= e.Size
 }
 
-// Take takes the best fit for a footprint, which is what Footprint returned. false means that no free
-// extent is large enough, or that it is no footprint.
+// Take takes the best fit for a footprint, which is what Footprint returned: for less than a page, in pages that are
+// in use, as long as there is a fit. false means that no free extent is large enough, or that it is no footprint.
 func (s *Space) Take(footprint uint64) (message.Addr, bool) {
 	if footprint == 0 || Footprint(footprint) != footprint {
 		return 0, false
 	}
-	index := s.bySize
-	if footprint >= message.PageSize {
-		index = s.byPages
+	best, ok := first(s.byPages, Extent{Size: footprint})
+	if footprint < message.PageSize {
+		if best, ok = first(s.byEdges, Extent{Size: footprint}); !ok {
+			best, ok = first(s.bySize, Extent{Size: footprint})
+		}
 	}
-	best, ok := first(index, Extent{Size: footprint})
 	if !ok {
 		return 0, false
 	}
@@ -215,6 +240,27 @@ func (s *Space) Largest() uint64 {
 	return min(e.Size, message.PageSize-message.Alignment)
 }
 
+// Whole is how many bytes are in pages of which all is free. The others of the window are in use (B6).
+func (s *Space) Whole() uint64 { return s.whole }
+
+// Opens is how many of the pages of which all is free Take would break into for a footprint that it grants: none for
+// what fits between others, and one for anything else below a page.
+func (s *Space) Opens(footprint uint64) uint64 {
+	if footprint >= message.PageSize {
+		return footprint / message.PageSize
+	}
+	if _, ok := first(s.byEdges, Extent{Size: footprint}); ok {
+		return 0
+	}
+	return 1
+}
+
+// Between is the largest footprint below a page that Take would grant without a page of which all is free.
+func (s *Space) Between() uint64 {
+	e, _ := s.byEdges.Max()
+	return min(e.Size, message.PageSize-message.Alignment)
+}
+
 // High is the end of the highest extent that was ever taken, the base if none was.
 func (s *Space) High() message.Addr { return s.high }
 
@@ -231,7 +277,7 @@ func (s *Space) Raise(high message.Addr) error {
 // used from two goroutines.
 func (s *Space) Clone() *Space {
 	c := *s
-	c.byAddr, c.bySize, c.byPages = s.byAddr.Clone(), s.bySize.Clone(), s.byPages.Clone()
+	c.byAddr, c.bySize, c.byPages, c.byEdges = s.byAddr.Clone(), s.bySize.Clone(), s.byPages.Clone(), s.byEdges.Clone()
 	return &c
 }
 

@@ -55,10 +55,57 @@ func (m *model) all(x Extent, taken bool) bool {
 	return true
 }
 
-// take is best fit by trying every start: the least that the place offers, then the least address.
-func (m *model) take(footprint uint64) (message.Addr, bool) {
-	var best Extent
+// inUse says whether a cell of a's page is taken.
+func (m *model) inUse(a message.Addr) bool {
+	return !m.all(Extent{a &^ (message.PageSize - 1), message.PageSize}, false)
+}
+
+// whole is how many bytes are in pages of which all is free.
+func (m *model) whole() (n uint64) {
+	for a := message.Addr(testBase); a < testLimit; a += message.PageSize {
+		if !m.inUse(a) {
+			n += message.PageSize
+		}
+	}
+	return n
+}
+
+// between lists the runs of free cells in pages that are in use.
+func (m *model) between() (all []Extent) {
 	for _, e := range m.extents() {
+		run := Extent{}
+		for a := e.Addr; a < e.End(); a += message.Alignment {
+			switch {
+			case !m.inUse(a) && run.Size > 0:
+				all, run = append(all, run), Extent{}
+			case !m.inUse(a):
+			case run.Size == 0:
+				run = Extent{a, message.Alignment}
+			default:
+				run.Size += message.Alignment
+			}
+		}
+		if run.Size > 0 {
+			all = append(all, run)
+		}
+	}
+	return all
+}
+
+// take is best fit by trying every start: the least that the place offers, then the least address; for less than a page
+// in pages that are in use before any other.
+func (m *model) take(footprint uint64) (message.Addr, bool) {
+	if footprint < message.PageSize {
+		if a, ok := m.best(m.between(), footprint); ok {
+			return a, ok
+		}
+	}
+	return m.best(m.extents(), footprint)
+}
+
+func (m *model) best(places []Extent, footprint uint64) (message.Addr, bool) {
+	var best Extent
+	for _, e := range places {
 		if footprint >= message.PageSize {
 			from := message.Addr((uint64(e.Addr) + message.PageSize - 1) / message.PageSize * message.PageSize)
 			to := message.Addr(uint64(e.End()) / message.PageSize * message.PageSize)
@@ -90,7 +137,8 @@ func TestAgainstCells(t *testing.T) {
 			"take": func(t *rapid.T) {
 				f := Footprint(rapid.Uint64Range(1, 5*message.PageSize).Draw(t, "size"))
 				want, wantOK := m.take(f)
-				largest := s.Largest()
+				largest, between, opens := s.Largest(), s.Between(), s.Opens(f)
+				whole := m.whole()
 				got, ok := s.Take(f)
 				if got != want || ok != wantOK {
 					t.Fatalf("Take(%d) = %s, %v; want %s, %v", f, got, ok, want, wantOK)
@@ -101,6 +149,9 @@ func TestAgainstCells(t *testing.T) {
 				if ok {
 					x := Extent{got, f}
 					m.set(x, true)
+					if now := m.whole(); now != s.Whole() || whole-now != opens*message.PageSize || f < message.PageSize && (opens == 0) != (f <= between) {
+						t.Fatalf("Take(%d) left %d of %d bytes in whole pages, %d are counted; it was to open %d, and %d was free between others", f, now, whole, s.Whole(), opens, between)
+					}
 					taken, high = append(taken, x), max(high, x.End())
 				}
 			},

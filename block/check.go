@@ -2,13 +2,13 @@ package block
 
 import "dmalloc/message"
 
-// Check verifies B1 to B3 in O(n log n), for tests and for states that were loaded.
+// Check verifies B1 to B3 and B6 in O(n log n), for tests and for states that were loaded.
 func (s *Space) Check() error {
 	broken := func(format string, args ...any) error {
 		return message.Errorf(message.Internal, "block: "+format, args...)
 	}
-	var sum uint64
-	var withPages int
+	var sum, whole uint64
+	var withPages, edges int
 	end, some := s.base, false
 	for e := range s.All() {
 		if err := s.proper(e); err != nil {
@@ -23,11 +23,23 @@ func (s *Space) Check() error {
 		}
 		if p := e.pages(); p.Size > 0 {
 			withPages++
+			whole += p.Size
 			if !s.byPages.Has(p) {
 				return broken("B2: the pages %s of %s are missing", p, e)
 			}
 		}
+		for _, x := range e.edges() {
+			if x.Size == 0 {
+				continue
+			}
+			if edges++; !s.byEdges.Has(x) {
+				return broken("B2: the edge %s of %s is missing", x, e)
+			}
+		}
 		sum += e.Size
+	}
+	if s.byEdges.Len() != edges || whole != s.whole {
+		return broken("B6: %d edges, %d listed; %d bytes in whole pages, not %d", edges, s.byEdges.Len(), whole, s.whole)
 	}
 	if s.bySize.Len() != s.byAddr.Len() || s.byPages.Len() != withPages {
 		return broken("B2: %d extents by address, %d by size; %d with pages, %d by pages", s.byAddr.Len(), s.bySize.Len(), withPages, s.byPages.Len())

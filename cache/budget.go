@@ -134,6 +134,13 @@ func (c *Cache) Check() error {
 			return err
 		}
 	}
+	var leases int64
+	for i := range c.companies {
+		leases += int64(len(c.companies[i].leases))
+	}
+	if leases != c.held.Load() {
+		return message.Errorf(message.Internal, "cache: %d leases are counted as %d", leases, c.held.Load())
+	}
 	if pages != c.pages || bytes != c.bytes {
 		return message.Errorf(message.Internal, "cache: %d pages with %d bytes are counted as %d with %d", pages, bytes, c.pages, c.bytes)
 	}

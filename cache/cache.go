@@ -26,6 +26,7 @@ type Cache struct {
 	tables [message.MaxCompany + 1]table
 	stamp  atomic.Uint64 // moves on with each fill: what readers write to the pages that they use
 	counts [stripes]count
+	held   atomic.Int64 // leases
 
 	mu        sync.Mutex // guards everything below
 	companies [message.MaxCompany + 1]company

@@ -50,6 +50,7 @@ func (c *Cache) Granted(l message.Lease, sent, now time.Duration) (ok bool, lost
 	if usable {
 		i := co.find(first)
 		co.leases = slices.Insert(co.leases, i, h)
+		c.held.Add(1)
 		for _, n := range slices.Sorted(maps.Keys(h.pages)) {
 			c.settle(h.pages[n])
 		}
@@ -97,6 +98,7 @@ func (c *Cache) drop(h *held) (lost []span) {
 	}
 	if i := slices.Index(co.leases, h); i >= 0 {
 		co.leases = slices.Delete(co.leases, i, i+1)
+		c.held.Add(-1)
 	}
 	co.forbid(h.first, h.last, h.lease.Token)
 	return lost
@@ -225,4 +227,24 @@ func (c *Cache) Held(now time.Duration) (all []message.Lease) {
 		}
 	}
 	return all
+}
+
+// Any says whether there is a lease at all, without a lock: mostly there is none.
+func (c *Cache) Any() bool { return c.held.Load() > 0 }
+
+// At finds the lease that can be used on the page of an address.
+func (c *Cache) At(a message.Addr, now time.Duration) (message.Lease, bool) {
+	company, n, ok := window(a)
+	if !ok || !c.Any() {
+		return message.Lease{}, false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	h := c.companies[company].covering(n, n)
+	if h == nil || now >= h.until {
+		return message.Lease{}, false
+	}
+	l := h.lease
+	l.LeftMS = uint64((h.until - now) / time.Millisecond)
+	return l, true
 }

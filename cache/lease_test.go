@@ -285,3 +285,35 @@ func TestNonsense(t *testing.T) {
 		}
 	}
 }
+
+// At and Any say what is held, and nothing more once it is over.
+func TestAt(t *testing.T) {
+	c := New(1 << 20)
+	l := message.Lease{Company: 1, Address: message.CompanyID(1).Base() + message.PageSize, Size: 2 * message.PageSize, Mode: "w", Token: 5, LengthMS: 1000}
+	if _, ok := c.At(l.Address, 0); ok || c.Any() {
+		t.Error("an empty cache holds something")
+	}
+	if ok, _ := c.Granted(l, 0, 0); !ok {
+		t.Fatal("not granted")
+	}
+	for _, x := range []struct {
+		at  message.Addr
+		now time.Duration
+		ok  bool
+	}{
+		{l.Address, 0, true},
+		{l.Address + 2*message.PageSize - 1, 0, true},
+		{l.Address - 1, 0, false},
+		{l.Address + 2*message.PageSize, 0, false},
+		{l.Address, Until(0, 1000), false},
+		{0, 0, false},
+	} {
+		if got, ok := c.At(x.at, x.now); ok != x.ok || ok && (got.Token != 5 || got.LeftMS != 970) {
+			t.Errorf("%+v: %+v %v", x, got, ok)
+		}
+	}
+	c.Abandon(l)
+	if _, ok := c.At(l.Address, 0); ok || c.Any() {
+		t.Error("it is still there")
+	}
+}

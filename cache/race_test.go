@@ -131,7 +131,7 @@ func (s *shared) land(pieces []Piece) {
 // leases come, are filled, revoked, and come back.
 func (s *shared) revoker(mode string, seed uint64, rounds int) {
 	dice := rand.New(rand.NewPCG(seed, 2))
-	for range rounds {
+	for i := 0; i < rounds || s.answers.Load() == 0; i++ { // no reader may have had its turn yet
 		token := s.token.Add(1) // odd: it stands
 		s.Granted(lease(token, mode, 1, 3), 0, 0)
 		for range 1 + dice.IntN(20) {
@@ -140,6 +140,9 @@ func (s *shared) revoker(mode string, seed uint64, rounds int) {
 				b := s.committed
 				s.log.Unlock()
 				s.Filled(f, addr(1, ps-32), b[:], []Extent{{Address: addr(1, ps-32), Size: sharedSize}})
+				if s.answers.Load() == 0 {
+					runtime.Gosched()
+				}
 			}
 			if dice.IntN(4) == 0 {
 				s.land(s.SetBudget(uint64(dice.IntN(2) * 6 * ps)))
@@ -172,9 +175,6 @@ func TestReadersBesideEverything(t *testing.T) {
 		readers.Wait()
 		if err := s.Check(); err != nil {
 			t.Error(err)
-		}
-		if s.answers.Load() == 0 {
-			t.Errorf("mode %s: nothing was answered", mode)
 		}
 	}
 }

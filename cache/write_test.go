@@ -275,10 +275,10 @@ func TestNextFlush(t *testing.T) {
 	}
 	r.grant(5, "wb", 0, 1)
 	r.fill(0, 1)
-	at, ok := r.Next()
+	at, _ := r.Next()
 	r.same("end", at, 9880*time.Millisecond)
 	r.absorb(0, 0, "mine")
-	at, ok = r.Next()
+	at, ok := r.Next()
 	if !ok || at != (9880-2500)*time.Millisecond {
 		t.Errorf("next is %v, %v", at, ok)
 	}

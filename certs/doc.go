@@ -29,8 +29,10 @@
 // # What it protects, and what not
 //
 //	Strangers on the network can neither read, change nor forge what nodes and clients say, nor join: TLS 1.3, both sides verified.
-//	A node's key lets its holder be that node, and no other; it also makes a client. Frames that a node relays are as true as that node.
-//	A client's key lets its holder do to the heap whatever users can; it cannot be a node, nor listen as one.
+//	A node's key lets its holder be that node, and no other; it also makes a client, which may ask to be admitted. Frames that a node
+//	relays are as true as that node.
+//	The launcher's key lets its holder give up disks and let nodes go, in the directory.
+//	A client's key lets its holder do to the heap whatever users can; it cannot be a node, nor listen as one, nor plan who owns what.
 //	The authority's key lets its holder be anybody. There is no revocation: after a theft make a new authority, or wait for the end of the year.
 //	Not protected: bytes on disks, who talks to whom and how much, a host's own root, and floods (bounded, not prevented).
 //

@@ -95,6 +95,12 @@ func Whose(c *x509.Certificate) (message.NodeID, error) {
 	return message.NoNode, nil
 }
 
+// Launches says whether a certificate is the launcher's.
+func Launches(c *x509.Certificate) bool {
+	r, err := RoleOf(c)
+	return err == nil && r == Launcher
+}
+
 // WhoseAtLauncher is for the launcher's port, at which the launcher goes by the id given and everybody else
 // is its client.
 func WhoseAtLauncher(launcher message.NodeID) func(*x509.Certificate) (message.NodeID, error) {

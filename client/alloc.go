@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"sort"
 	"sync"
 	"time"
 
@@ -60,15 +59,18 @@ func (h *Heap) Malloc(ctx context.Context, size uint64) (message.Allocation, err
 // keyedTooLarge refuses what no one company holds: over which companies it would be spread depends on
 // their room of the moment, so that a repetition could not find it again.
 func (h *Heap) keyedTooLarge(size uint64) error {
-	var sum, most uint64
+	var sum uint64
 	for _, c := range h.directory().Companies[1:] {
 		sum += c.Capacity
-		most = max(most, c.Capacity)
 	}
 	if size > sum {
 		return message.Errorf(message.OutOfMemory, "%s were asked for, all companies together hold %s", message.FormatSize(size), message.FormatSize(sum))
 	}
-	return message.Errorf(message.OutOfMemory, "no company has %s free; an allocation over several companies cannot be asked for with a key, ask without one", message.FormatSize(size))
+	h.mu.Lock()
+	most := h.spaces()[0]
+	h.mu.Unlock()
+	return message.Errorf(message.OutOfMemory, "no company has %s free, the largest free piece is believed to be %s in company %s (nodes %s); an allocation over several companies cannot be asked for with a key, ask without one",
+		message.FormatSize(size), message.FormatSize(most.bytes), most.id, list(most.nodes))
 }
 
 // definite marks an Unavailable after which certainly nothing was changed.
@@ -244,31 +246,23 @@ func (h *Heap) mallocSpanning(ctx context.Context, size uint64) (a message.Alloc
 func (h *Heap) spread(size uint64) ([]message.Block, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	type candidate struct {
-		id    message.CompanyID
-		bytes uint64
-	}
-	var all []candidate
-	var sum, most uint64
-	for id := message.CompanyID(1); int(id) < len(h.dir.Companies); id++ {
-		if r := h.rooms[id]; !time.Now().Before(r.avoid) {
-			all = append(all, candidate{id, r.bytes / message.PageSize * message.PageSize})
-			sum += all[len(all)-1].bytes
-			most = max(most, r.bytes)
+	all := h.spaces()
+	var sum uint64
+	for i := range all {
+		if !all[i].away {
+			sum += all[i].bytes / message.PageSize * message.PageSize
 		}
 	}
 	if size > sum {
-		return nil, message.Errorf(message.OutOfMemory, "%s were asked for, %s are free in all companies together, %s in one; free something or start nodes with more --memory",
-			message.FormatSize(size), message.FormatSize(sum), message.FormatSize(most))
+		return nil, full(size, all)
 	}
-	sort.SliceStable(all, func(i, j int) bool { return all[i].bytes > all[j].bytes })
 	var blocks []message.Block
 	for _, c := range all {
 		if size == 0 {
 			break
 		}
-		n := min(size, c.bytes)
-		if n > 0 {
+		n := min(size, c.bytes/message.PageSize*message.PageSize)
+		if n > 0 && !c.away {
 			blocks = append(blocks, message.Block{Size: n, Company: c.id})
 			size -= n
 		}
@@ -323,12 +317,9 @@ func (h *Heap) each(blocks []message.Block, f func(message.Block) error) error {
 // Free gives back the allocation that starts at a. When it returns without an error, every part of it is
 // free for others.
 func (h *Heap) Free(ctx context.Context, a message.Addr) error {
-	c, ok := a.Company()
-	d := h.directory()
-	if !ok || d.Company(c) == nil {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		return h.outside(a)
+	c, err := h.window(ctx, a)
+	if err != nil {
+		return err
 	}
 	m := message.New(message.FREE)
 	m.Address = a
@@ -343,7 +334,7 @@ func (h *Heap) Free(ctx context.Context, a message.Addr) error {
 	h.dropSpan(a)
 	h.mu.Unlock()
 	if len(answer.Blocks) > 1 {
-		if err := h.Release(ctx, c, a, answer.Txn, answer.Blocks[1:]); err != nil {
+		if err := h.ReleaseParts(ctx, c, a, answer.Txn, answer.Blocks[1:]); err != nil {
 			return err
 		}
 	}
@@ -364,9 +355,9 @@ func (h *Heap) gave(c message.CompanyID, size uint64) {
 	h.rooms[c] = r
 }
 
-// Release gives back the parts of a freed allocation and then its addresses. Owners of a home run it too,
+// ReleaseParts gives back the parts of a freed allocation and then its addresses. Owners of a home run it too,
 // for allocations whose freeing stopped half-way.
-func (h *Heap) Release(ctx context.Context, home message.CompanyID, a message.Addr, txn message.Txn, parts []message.Block) error {
+func (h *Heap) ReleaseParts(ctx context.Context, home message.CompanyID, a message.Addr, txn message.Txn, parts []message.Block) error {
 	err := h.each(parts, func(b message.Block) error {
 		m := message.New(message.DROP)
 		m.Txn = txn

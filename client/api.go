@@ -15,6 +15,7 @@ type Node struct {
 	HTTP    string              `json:"http"`
 	Host    string              `json:"host"`
 	Memory  uint64              `json:"memory"` // resident bytes
+	Cache   uint64              `json:"cache"`  // bytes of leased pages that it keeps
 	Leads   []message.CompanyID `json:"leads"`
 	Owns    []message.CompanyID `json:"owns"`
 	Boot    uint64              `json:"boot"`
@@ -23,6 +24,8 @@ type Node struct {
 	// those do that answer; empty if none does. DetectorMS is for how long.
 	Detector   string `json:"detector"`
 	DetectorMS int64  `json:"detector_ms"`
+	// MemoryUse is what its memory is taken by, and its limit; nil where it does not say.
+	MemoryUse *message.MemoryUse `json:"memory_use,omitempty"`
 }
 
 // Company is what is known of a company: the directory's row and what its owners say.
@@ -51,6 +54,14 @@ type Moving struct {
 	Leaving bool           `json:"leaving,omitempty"` // it leaves, or its attempt to join is given up
 	Applied uint64         `json:"applied"`           // the last entry that one that joins has, of
 	Of      uint64         `json:"of"`                // this many
+}
+
+// Written is how a write was done.
+type Written struct {
+	Index uint64 // in the log, of its last piece there; 0 if none is
+	// WriteBack says that some of it is only in the copy of the node that holds a lease: it dies with that
+	// node unless it was written back before. Sync does that.
+	WriteBack bool
 }
 
 // Register is a register as a quorum, or one node, has it.

@@ -17,8 +17,9 @@ import (
 type attempt struct {
 	to       message.NodeID
 	at       time.Time
-	callback bool // asked to say at once that it lives
-	alive    bool // and did
+	callback bool  // asked to say at once that it lives
+	alive    bool  // and did
+	lease    *held // it asks the holder of this lease, who need not lead
 	cancel   func()
 }
 
@@ -44,8 +45,11 @@ var errSilent = errors.New("no sign of life")
 func (r *request) send(to message.NodeID, callback bool) *attempt {
 	h := r.h
 	m := *r.m
-	m.Target, m.Final = to, to
-	t := &attempt{to: to, at: time.Now()}
+	m.Target = to
+	if m.Op != message.LEASE && (m.Op != message.RELEASE || m.Final == message.NoNode) { // whose Final is the holder, where a holder asks
+		m.Final = to
+	}
+	t := &attempt{to: to, at: time.Now(), lease: r.lease}
 	// One that was heard a moment ago, and usually answers soon, need not prove that it lives.
 	if callback || t.at.Sub(h.cfg.Carrier.Heard(to)) > 50*time.Millisecond || h.pace.answer.get(to).mean > h.cfg.Attempt/2 {
 		m.Flags |= message.NeedCallback
@@ -70,8 +74,9 @@ func (r *request) post(a arrival) {
 	}
 }
 
-// forget gives up an attempt.
+// forget gives up an attempt, of which nothing is known any more.
 func (r *request) forget(t *attempt) {
+	r.sent = r.sent || r.m.Op.Logged()
 	t.cancel()
 	r.ended(t)
 }
@@ -140,7 +145,7 @@ func (r *request) ask(ctx context.Context, to message.NodeID) (*message.Message,
 				wait = min(2*wait, max(repeatMost, h.patience(to)))
 				timer.Reset(wait)
 			default:
-				r.sent = r.sent || r.m.Op.Logged()
+				r.sent, r.leased = r.sent || r.m.Op.Logged(), false
 				r.silence(to, errSilent)
 				return nil, message.NoNode
 			}
@@ -177,6 +182,9 @@ func (r *request) probe(to message.NodeID) {
 func (r *request) take(ctx context.Context, got arrival) (*message.Message, message.NodeID) {
 	to, h := got.of.to, r.h
 	took := got.at.Sub(got.of.at)
+	if got.of.lease != r.lease {
+		return nil, message.NoNode // a holder's, from which the request has turned
+	}
 	if got.alive {
 		if !got.of.alive {
 			h.pace.sign.took(to, took)
@@ -188,11 +196,13 @@ func (r *request) take(ctx context.Context, got arrival) (*message.Message, mess
 	}
 	r.ended(got.of)
 	if got.err != nil {
+		r.leased = r.leased && ctx.Err() != nil
 		r.failed(got.of, got.err)
 		return nil, message.NoNode
 	}
+	r.took = took
 	r.event(got.m)
-	a, next := r.judge(ctx, to, got.m)
+	a, next := r.judge(ctx, got.of, got.m)
 	switch {
 	case a != nil:
 		h.pace.answer.took(to, took)
@@ -211,6 +221,7 @@ func (r *request) failed(t *attempt, err error) {
 	if !errors.As(err, &link) || link.MaybeSent() {
 		r.sent = r.sent || r.m.Op.Logged()
 	}
+	r.last = err
 	if message.CodeOf(err) == message.Busy { // our own side is full: it says nothing of the node
 		r.refused = message.Busy
 		return
@@ -220,17 +231,33 @@ func (r *request) failed(t *attempt, err error) {
 
 // silence notes that a node gave no sign of life.
 func (r *request) silence(n message.NodeID, err error) {
-	r.silent[n] = true
+	r.silent[n], r.last = true, err
 	r.h.forgetLeader(r.company, n)
 	r.note("node %s: %v", n, err)
 }
 
 // judge says what an answer means: it ends the request, or names the node to ask, or neither.
-func (r *request) judge(ctx context.Context, to message.NodeID, a *message.Message) (*message.Message, message.NodeID) {
-	delete(r.silent, to)
+func (r *request) judge(ctx context.Context, of *attempt, a *message.Message) (*message.Message, message.NodeID) {
+	delete(r.silent, of.to)
+	if of.lease != nil {
+		return r.judgeHolder(*of.lease, a), message.NoNode
+	}
+	r.leased = a.Status == message.Leased
 	switch a.Status {
+	case message.Leased:
+		if r.forwards {
+			return a, message.NoNode
+		}
+		r.refused, r.last, r.standing = a.Status, a.Err(), decodeLeases(a.Data)
+		if r.only == message.NoNode {
+			r.h.learnLeader(r.company, of.to, a.Term)
+		}
+		return nil, message.NoNode
 	case message.NotLeader:
 		r.refused = a.Status
+		if r.only != message.NoNode { // it will find the leader
+			return nil, message.NoNode
+		}
 		if a.Final != message.NoNode && !r.silent[a.Final] {
 			r.h.learnLeader(r.company, a.Final, a.Term)
 			return nil, a.Final
@@ -240,17 +267,17 @@ func (r *request) judge(ctx context.Context, to message.NodeID, a *message.Messa
 		r.sent, r.refused = true, a.Status
 		return nil, message.NoNode
 	case message.Busy, message.Unavailable, message.Unsupported, message.Stale:
-		if a.Status == message.Unsupported && a.Final == message.NoNode && r.company != 0 {
+		if a.Status == message.Unsupported && a.Final == message.NoNode && (r.company != 0 || r.only != message.NoNode) {
 			return a, message.NoNode
 		}
-		r.refused = a.Status
+		r.refused, r.last = a.Status, a.Err()
 		if a.Status == message.Stale {
 			r.h.refresh(ctx)
 		}
 		return nil, message.NoNode
 	}
-	if !r.near { // an owner that reads need not lead
-		r.h.learnLeader(r.company, to, a.Term)
+	if !r.near && r.only == message.NoNode { // an owner that reads need not lead, nor does a holder
+		r.h.learnLeader(r.company, of.to, a.Term)
 	}
 	return a, message.NoNode
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -84,7 +85,11 @@ func dial(ctx context.Context, t *transport.Transport, address string, o Options
 
 // Connect makes a client of a cluster whose directory is known. states and faults may be nil.
 func Connect(d *message.Directory, home message.NodeID, states func(context.Context) ([]Node, error), faults func(context.Context) ([]Fault, error), o Options) (*Conn, error) {
-	t, err := transport.New(transport.Config{Self: message.NoNode, TLS: o.TLS()})
+	cluster := uint64(0)
+	if o.Launcher {
+		cluster, _ = strconv.ParseUint(d.Settings.Cluster, 16, 64) // 0, if it is none: then this side is a client
+	}
+	t, err := transport.New(transport.Config{Self: message.NoNode, Cluster: cluster, TLS: o.TLS()})
 	if err != nil {
 		return nil, err
 	}

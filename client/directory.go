@@ -32,7 +32,7 @@ func (h *Heap) Carry(ctx context.Context, c ring.Change) error {
 		return h.Change(ctx, c.Op, c.Company)
 	case message.REGCHANGE:
 		m := message.New(c.Op)
-		m.Data, m.Value = message.JSON(c.Nodes), 1
+		m.Data, m.Value, m.Size = message.JSON(c.Nodes), 1, c.Epoch
 		return h.directly(ctx, m)
 	case message.GONE:
 		return h.Gone(ctx, c.Node)

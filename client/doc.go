@@ -15,5 +15,15 @@
 // Reads and writes of up to 1 MiB within one company's part of an allocation are linearizable; larger
 // ones are so piece by piece.
 //
+// A lease is taken by the user's node, the holder, which keeps copies of its pages. While it may last, by the
+// client's clock, what lies inside it goes to the holder first, and to the leader, under the same number, where the
+// holder cannot do it:
+//
+//	LEASE RELEASE SYNC ──▶ holder only ──Forward──▶ leader     without a token and with nobody in final
+//	READ WRITE CAS ADD FREE inside a lease ──▶ holder ─ ─▶ leader
+//
+// A WRITE with the flag WriteBack may be absorbed by the holder, whose answer then has the flag too; a keyed one
+// never has it. What a lease of somebody else forbids is asked again until the caller's context ends.
+//
 // Next: package owner, which is at the other end.
 package client

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"encoding/json"
 
 	"dmalloc/message"
 )
@@ -37,4 +38,19 @@ func (h *Heap) ofNode(ctx context.Context, op message.Op, n message.NodeID) erro
 	m := message.New(op)
 	m.Value = uint64(n)
 	return h.directly(ctx, m)
+}
+
+// Member says whether a company counts a replica among its members, with or without a vote, as its leader has it from
+// a majority.
+func (h *Heap) Member(ctx context.Context, company message.CompanyID, replica uint64) (is bool, err error) {
+	m := message.New(message.MEMBER)
+	m.Value = replica
+	a, err := h.do(ctx, company, m)
+	if err == nil {
+		err = a.Err()
+	}
+	if err == nil {
+		err = json.Unmarshal(a.Data, &is)
+	}
+	return is, err
 }

@@ -39,8 +39,17 @@ type Config struct {
 	// Hedge is how long a register's replicas may be silent at least before those that were spared are asked
 	// too; 0 means 30 ms.
 	Hedge time.Duration
+	// Local is what this process can read itself; nil if there is nothing.
+	Local Local
 	// Window bounds the pieces of one large transfer that are under way; 0 means 8.
 	Window int
+}
+
+// Local reads what a process keeps under leases, without a message. Read fills p with the bytes at an address of a
+// company, which are of a part of transaction txn or, where that is zero, of what begins there. False means that
+// somebody else is to be asked, and says nothing of p. It is called by many goroutines at once and must not wait.
+type Local interface {
+	Read(a message.Addr, txn message.Txn, p []byte) bool
 }
 
 // WithDefaults fills in what is zero.
@@ -71,9 +80,10 @@ type Heap struct {
 	trace   func(Event)
 	notice  func(string)
 
-	seqs sequence
-	regs *quorums
-	pace *pace
+	seqs   sequence
+	regs   *quorums
+	pace   *pace
+	leases *leases
 }
 
 type leader struct {
@@ -93,6 +103,7 @@ func New(cfg Config) (*Heap, error) {
 	if _, err := rand.Read(h.id[:]); err != nil {
 		return nil, fmt.Errorf("draw a client id: %w", err)
 	}
+	h.leases = &leases{}
 	h.regs = &quorums{doubt: map[message.NodeID]time.Time{}}
 	if _, err := rand.Read(h.regs.writer[:]); err != nil {
 		return nil, fmt.Errorf("draw a writer id: %w", err)
@@ -108,7 +119,7 @@ func (h *Heap) Idempotent(id message.ClientID) *Heap {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	k := &Heap{cfg: h.cfg, id: id, dir: h.dir, leaders: map[message.CompanyID]leader{}, rooms: map[message.CompanyID]room{},
-		spanTxn: map[message.Addr]message.Txn{}, notice: h.notice, trace: h.trace, regs: h.regs, pace: h.pace}
+		spanTxn: map[message.Addr]message.Txn{}, notice: h.notice, trace: h.trace, regs: h.regs, pace: h.pace, leases: h.leases}
 	for c, l := range h.leaders {
 		k.leaders[c] = l
 	}

@@ -96,8 +96,14 @@ func (h *Heap) dropSpan(a message.Addr) {
 // access sends an operation on bytes to where they lie. What the answer says of the place is learnt, and
 // the operation sent again, a few times: an allocation can be freed and its addresses given out anew.
 func (h *Heap) access(ctx context.Context, a message.Addr, n uint64, make func() *message.Message) (*message.Message, error) {
+	return h.accessBy(ctx, a, n, make, h.do)
+}
+
+// accessBy is access with a way of its own to send.
+func (h *Heap) accessBy(ctx context.Context, a message.Addr, n uint64, make func() *message.Message,
+	send func(context.Context, message.CompanyID, *message.Message) (*message.Message, error)) (*message.Message, error) {
 	for try := 0; ; try++ {
-		p, err := h.locate(a)
+		p, err := h.find(ctx, a)
 		if err != nil {
 			return nil, err
 		}
@@ -110,7 +116,7 @@ func (h *Heap) access(ctx context.Context, a message.Addr, n uint64, make func()
 		if p.left > 0 && n > p.left {
 			return nil, errCrosses
 		}
-		answer, err := h.do(ctx, p.company, m)
+		answer, err := send(ctx, p.company, m)
 		if err != nil {
 			return nil, err
 		}
@@ -220,6 +226,9 @@ func (h *Heap) ReadAt(ctx context.Context, p []byte, a message.Addr) error {
 	if len(p) == 0 {
 		return message.Errorf(message.InvalidArgument, "a read of 0 bytes at %s; read at least one", a)
 	}
+	if h.cfg.Local != nil && h.cfg.Local.Read(a, message.Txn{}, p) {
+		return nil
+	}
 	if len(p) > message.MaxData {
 		if err := h.fits(ctx, "read", len(p), a); err != nil {
 			return err
@@ -229,6 +238,17 @@ func (h *Heap) ReadAt(ctx context.Context, p []byte, a message.Addr) error {
 }
 
 func (h *Heap) readPiece(ctx context.Context, p []byte, a message.Addr) error {
+	if h.cfg.Local != nil { // a part of an allocation that is known, or a page of many
+		if at, err := h.locate(a); err == nil && (at.left == 0 || uint64(len(p)) <= at.left) {
+			txn := message.Txn{}
+			if at.part {
+				txn = at.txn
+			}
+			if h.cfg.Local.Read(at.behind, txn, p) {
+				return nil
+			}
+		}
+	}
 	answer, err := h.access(ctx, a, uint64(len(p)), func() *message.Message {
 		m := message.New(message.READ)
 		m.Size = uint64(len(p))
@@ -244,20 +264,26 @@ func (h *Heap) readPiece(ctx context.Context, p []byte, a message.Addr) error {
 	return nil
 }
 
-// WriteAt writes p at address a and returns the log index of its last piece. What does not fit into the
-// allocation is refused before anything is written.
+// WriteAt writes p at address a and returns the log index of its last piece, or 0 where a holder has absorbed
+// it. What does not fit into the allocation is refused before anything is written.
 func (h *Heap) WriteAt(ctx context.Context, p []byte, a message.Addr) (uint64, error) {
+	w, err := h.Write(ctx, p, a)
+	return w.Index, err
+}
+
+// Write is WriteAt, and says more of how it was done.
+func (h *Heap) Write(ctx context.Context, p []byte, a message.Addr) (Written, error) {
 	if len(p) == 0 {
-		return 0, message.Errorf(message.InvalidArgument, "a write of 0 bytes at %s; write at least one", a)
+		return Written{}, message.Errorf(message.InvalidArgument, "a write of 0 bytes at %s; write at least one", a)
 	}
 	if len(p) > message.MaxData {
 		if err := h.fits(ctx, "write", len(p), a); err != nil {
-			return 0, err
+			return Written{}, err
 		}
 	}
 	var (
-		mu    sync.Mutex
-		index uint64
+		mu sync.Mutex
+		w  Written
 	)
 	err := h.transfer(ctx, p, a, func(ctx context.Context, p []byte, a message.Addr) error {
 		answer, err := h.access(ctx, a, uint64(len(p)), func() *message.Message {
@@ -267,12 +293,13 @@ func (h *Heap) WriteAt(ctx context.Context, p []byte, a message.Addr) (uint64, e
 		})
 		if err == nil {
 			mu.Lock()
-			index = max(index, answer.Index)
+			w.Index = max(w.Index, answer.Index)
+			w.WriteBack = w.WriteBack || answer.Flags&message.WriteBack != 0
 			mu.Unlock()
 		}
 		return err
 	})
-	return index, err
+	return w, err
 }
 
 // fits refuses a transfer that leaves its allocation.
@@ -331,12 +358,9 @@ func wordCrosses(a message.Addr) error {
 
 // Lookup describes the allocation that holds a.
 func (h *Heap) Lookup(ctx context.Context, a message.Addr) (message.Allocation, error) {
-	c, ok := a.Company()
-	d := h.directory()
-	if !ok || d.Company(c) == nil {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		return message.Allocation{}, h.outside(a)
+	c, err := h.window(ctx, a)
+	if err != nil {
+		return message.Allocation{}, err
 	}
 	m := message.New(message.DUMP)
 	m.Address = a
@@ -356,6 +380,27 @@ func (h *Heap) withNodes(blocks []message.Block) []message.Block {
 	for i := range blocks {
 		if c := d.Company(blocks[i].Company); c != nil {
 			blocks[i].Nodes = c.OwnerNodes()
+		}
+	}
+	return blocks
+}
+
+// withBehind fills in what lies behind each block, as far as it is known here: lists do not carry it.
+func (h *Heap) withBehind(blocks []message.Block) []message.Block {
+	if len(blocks) == 0 {
+		return blocks
+	}
+	blocks[0].Behind = blocks[0].Address
+	if len(blocks) == 1 {
+		return blocks
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if s := h.span(blocks[0].Address); s != nil && len(s.Blocks) == len(blocks) {
+		for i := range blocks {
+			if b := s.Blocks[i]; b.Address == blocks[i].Address && b.Company == blocks[i].Company {
+				blocks[i].Behind = b.Behind
+			}
 		}
 	}
 	return blocks
@@ -388,7 +433,7 @@ func (h *Heap) Table(ctx context.Context, from message.Addr, limit int) ([]messa
 				return all, fmt.Errorf("read the table of company %s: %w", id, err)
 			}
 			for i := range page {
-				page[i].Blocks = h.withNodes(page[i].Blocks)
+				page[i].Blocks = h.withBehind(h.withNodes(page[i].Blocks))
 			}
 			all = append(all, page...)
 			if answer.Value == 0 {

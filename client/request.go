@@ -20,12 +20,20 @@ type request struct {
 	begin   time.Time
 	trace   func(Event)
 
-	near    bool                    // the home node is asked first
-	silent  map[message.NodeID]bool // owners that gave no sign of life, last time they were asked
-	sent    bool                    // an attempt left and was not answered definitely: the outcome may be unknown
-	alive   bool                    // somebody works on it
-	said    bool
-	refused message.Code // of the last refusal that led elsewhere
+	near     bool                    // the home node is asked first
+	only     message.NodeID          // the one node to ask, whoever leads; NoNode: the company's leader
+	forwards bool                    // for a holder: no other one is asked, and Leased is an answer
+	silent   map[message.NodeID]bool // owners that gave no sign of life, last time they were asked
+	sent     bool                    // an attempt left and was not answered definitely: the outcome may be unknown
+	alive    bool                    // somebody works on it
+	said     bool
+	last     error
+	refused  message.Code    // of the last refusal that led elsewhere
+	leased   bool            // the last answer was that a lease forbids it
+	standing []message.Lease // those that do
+	took     time.Duration   // of the last attempt
+	lease    *held           // whose holder is being asked; nil: the company
+	turned   bool            // the holder sent it away
 
 	under    map[message.NodeID][]*attempt // that are under way, oldest first
 	probes   []func()                      // forget the questions for signs of life
@@ -64,17 +72,37 @@ func (r result) answer() (*message.Message, error) { return r.m, r.err }
 
 // run makes attempts until one ends the request or ctx ends.
 func (h *Heap) run(ctx context.Context, company message.CompanyID, m *message.Message) result {
-	r := &request{h: h, company: company, m: m, begin: time.Now(), trace: h.tracer(), silent: map[message.NodeID]bool{},
-		under: map[message.NodeID][]*attempt{}, arrivals: make(chan arrival, mostArrivals)}
+	r := h.request(company, m)
 	defer r.close()
-	m.Company = company
 	if h.cfg.Near && m.Op == message.READ {
 		d := h.directory()
 		r.near = d.Company(company) != nil && h.owns(d, company)
 	}
+	if n, write, ok := touched(m); ok && m.Token == 0 {
+		if l, ok := h.leases.over(m.Address, n, write, r.begin); ok {
+			if a := r.byHolder(ctx, l); a != nil {
+				return result{a, nil, true}
+			}
+			if ctx.Err() != nil {
+				return result{nil, r.giveUp(ctx), r.sent}
+			}
+		}
+	}
+	return r.run(ctx)
+}
+
+// request begins one message's way to a company; close ends it.
+func (h *Heap) request(company message.CompanyID, m *message.Message) *request {
+	r := &request{h: h, company: company, m: m, begin: time.Now(), trace: h.tracer(), only: message.NoNode, silent: map[message.NodeID]bool{},
+		under: map[message.NodeID][]*attempt{}, arrivals: make(chan arrival, mostArrivals)}
+	m.Company = company
 	if r.trace != nil {
 		m.Flags |= message.Traced
 	}
+	return r
+}
+
+func (r *request) run(ctx context.Context) result {
 	for round := 0; ; round++ {
 		for _, to := range r.candidates() {
 			a, next := r.ask(ctx, to)
@@ -88,11 +116,16 @@ func (h *Heap) run(ctx context.Context, company message.CompanyID, m *message.Me
 			if ctx.Err() != nil {
 				return result{nil, r.giveUp(ctx), r.sent}
 			}
+			if r.leased {
+				break // it is the leader who says so: the others have nothing to add
+			}
 		}
-		if a := r.rest(ctx, round); a != nil {
+		a, over := r.rest(ctx, round)
+		if a != nil {
 			return result{a, nil, true}
 		}
-		if ctx.Err() != nil {
+		if over {
+			r.sent = r.sent || r.m.Op.Logged() && r.open()
 			return result{nil, r.giveUp(ctx), r.sent}
 		}
 	}
@@ -110,8 +143,21 @@ func (r *request) close() {
 	}
 }
 
+// open says that copies are under way of which nothing is known.
+func (r *request) open() bool {
+	for _, all := range r.under {
+		if len(all) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // candidates lists the company's owners: the believed leader first, the silent ones last.
 func (r *request) candidates() []message.NodeID {
+	if r.only != message.NoNode {
+		return []message.NodeID{r.only}
+	}
 	h := r.h
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -141,28 +187,39 @@ func (r *request) candidates() []message.NodeID {
 }
 
 // rest pauses after a round in which nobody could do it, says what it waits for and renews the directory. It
-// returns an answer that comes meanwhile and ends the request.
-func (r *request) rest(ctx context.Context, round int) *message.Message {
+// returns an answer that comes meanwhile and ends the request, and whether there is no time for another round.
+func (r *request) rest(ctx context.Context, round int) (*message.Message, bool) {
 	if waited := time.Since(r.begin); waited > 300*time.Millisecond && !r.said {
 		r.said = true
-		r.h.say(fmt.Sprintf("company %s does not answer yet; waiting", r.company))
+		switch {
+		case r.leased && len(r.standing) > 0:
+			r.h.say(fmt.Sprintf("node %s holds a lease on %s; waiting until it gives it back", r.standing[0].Holder, r.standing[0].Address))
+		case r.only != message.NoNode:
+			r.h.say(fmt.Sprintf("node %s does not answer yet; waiting", r.only))
+		default:
+			r.h.say(fmt.Sprintf("company %s does not answer yet; waiting", r.company))
+		}
 	}
-	if round%8 == 3 {
+	if round%8 == 3 && !r.leased {
 		r.h.refresh(ctx)
 	}
 	pause := min(5<<min(round, 4), 50)
-	over := time.NewTimer(time.Duration(pause+rand.IntN(pause)) * time.Millisecond)
+	wait := time.Duration(pause+rand.IntN(pause)) * time.Millisecond
+	if end, ok := ctx.Deadline(); ok && r.leased && time.Until(end) < wait+2*r.took {
+		return nil, true // one more would be cut off, and then nobody knew that nothing was done
+	}
+	over := time.NewTimer(wait)
 	defer over.Stop()
 	for {
 		select {
 		case got := <-r.arrivals:
 			if a, next := r.take(ctx, got); a != nil || next != message.NoNode {
-				return a
+				return a, false
 			}
 		case <-over.C:
-			return nil
+			return nil, false
 		case <-ctx.Done():
-			return nil
+			return nil, true
 		}
 	}
 }
@@ -177,13 +234,23 @@ func (r *request) giveUp(ctx context.Context) error {
 		return message.Errorf(message.Canceled, "%s", text)
 	}
 	known := "nothing was changed"
-	if !r.m.Op.Logged() && r.m.Op != message.LEADER {
+	if r.m.Op == message.SYNC {
+		known = "what was not written back before it was given up stays where it is"
+	} else if !r.m.Op.Logged() && r.m.Op != message.LEADER {
 		known = "nothing was read"
 	} else if r.sent {
 		known = "whether it happened cannot be known yet"
 	}
 	silent := r.silentList()
 	waited := time.Since(r.begin).Round(time.Millisecond)
+	switch {
+	case r.leased && r.sent:
+		return message.Errorf(message.Timeout, "%s", leasedText(r.company, r.m, r.standing, known))
+	case r.leased: // which says that nothing was done
+		return message.Errorf(message.Leased, "%s", leasedText(r.company, r.m, r.standing, known))
+	case r.only != message.NoNode:
+		return r.giveUpHolder(known, waited)
+	}
 	d := r.h.directory()
 	if c := d.Company(r.company); c != nil && 2*len(silent) >= len(c.Owners) {
 		return message.Errorf(message.Unavailable, "company %s has no majority: of its owners %s, %s do not answer; %s; revive a dead node or resume a frozen one",

@@ -98,7 +98,7 @@ func (c *companies) settle(ctx context.Context, t *testing.T, h *Heap) {
 				if p.State == message.Reserved {
 					err = h.Settle(ctx, id, p.HomeCompany, p.Txn)
 				} else {
-					err = h.Release(ctx, id, p.Address, p.Txn, p.Blocks[1:])
+					err = h.ReleaseParts(ctx, id, p.Address, p.Txn, p.Blocks[1:])
 				}
 				if err != nil {
 					t.Fatalf("settle %+v: %v", p, err)

@@ -91,7 +91,8 @@ func (h *Heap) Nodes(ctx context.Context) ([]Node, error) {
 			if out.State == "unknown" {
 				out.State = "alive"
 			}
-			out.Pid, out.Address, out.HTTP, out.Memory, out.Boot = s.Pid, s.Address, s.HTTP, s.Memory, s.Boot
+			out.Pid, out.Address, out.HTTP, out.Memory, out.Boot, out.Cache = s.Pid, s.Address, s.HTTP, s.Memory, s.Boot, s.Cache.Bytes
+			out.MemoryUse = s.MemoryUse
 			for _, r := range s.Replicas {
 				if r.Company != 0 && r.Leader != nil && *r.Leader == n.ID {
 					out.Leads = append(out.Leads, r.Company)

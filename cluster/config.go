@@ -33,8 +33,9 @@ const (
 	DefaultAgent     = "ssh"
 )
 
-// DataVersion is the version of the files that a cluster keeps.
-const DataVersion = 2
+// DataVersion is the version of the files that a cluster keeps, and of the rules by which a log is applied: owners that
+// replay it by different ones would differ.
+const DataVersion = 3
 
 // Config is how a cluster is to be started. What is zero is as the kept directory has it, and as the
 // Default constants say for a new cluster.

@@ -82,7 +82,7 @@ func TestDamagedDirectory(t *testing.T) {
 		code     message.Code
 		words    []string
 	}{
-		{`"version": 2`, `"version": 3`, message.InvalidArgument, []string{"version 3", "version 2"}},
+		{`"version": 3`, `"version": 4`, message.InvalidArgument, []string{"version 4", "version 3"}},
 		{`{`, `[`, message.Corrupt, []string{clusterFile, "damaged"}},
 		{`"nodes": 2`, `"nodes": 3`, message.Corrupt, []string{"damaged", "3 nodes, 2 hosts"}},
 		{`"nodes": 2`, `"nodes": -1`, message.Corrupt, []string{"damaged"}},

@@ -67,10 +67,11 @@ type Company struct {
 	ended   ended
 	lead    lead
 
-	used    uint64 // bytes asked for that are backed here
-	charged uint64 // their footprints
-	count   uint64 // allocations whose home is here
-	defect  error  // the first broken invariant that an operation met; Verify tells
+	used     uint64 // bytes asked for that are backed here
+	charged  uint64 // their footprints
+	unbacked uint64 // bytes of the window behind the first blocks of homes: taken, and backed elsewhere
+	count    uint64 // allocations whose home is here
+	defect   error  // the first broken invariant that an operation met; Verify tells
 }
 
 type lead struct {
@@ -103,25 +104,18 @@ type Status struct {
 	Room     uint64 // the largest size that a MALLOC would get now
 	Count    uint64 // allocations whose home is here
 	Resident uint64 // bytes of pages that exist
+	Held     uint64 // bytes of pages that something backed here is in, and that may exist: what the budget counts
 	Index    uint64 // of the last entry applied
 	Leases   uint64 // that stand
 }
 
 func (c *Company) Status() Status {
-	return Status{Used: c.used, Capacity: c.cfg.Capacity, Room: c.room(), Count: c.count, Resident: c.pages.Resident(), Index: c.index, Leases: uint64(c.leases.Len())}
+	return Status{Used: c.used, Capacity: c.cfg.Capacity, Room: c.room(), Count: c.count, Resident: c.pages.Resident(), Held: c.pagesHeld(), Index: c.index, Leases: uint64(c.leases.Len())}
 }
 
 // Lead is who led in the greatest term that an entry has told of, and that entry's index.
 func (c *Company) Lead() (term uint64, node message.NodeID, index uint64) {
 	return c.lead.term, c.lead.node, c.lead.index
-}
-
-func (c *Company) room() uint64 {
-	room := min(c.cfg.Capacity-c.charged, c.space.Largest())
-	if room >= message.PageSize {
-		return room &^ (message.PageSize - 1)
-	}
-	return room &^ (message.Alignment - 1)
 }
 
 // Extent is a record for people and for the page table.

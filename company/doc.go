@@ -27,7 +27,9 @@
 // # What holds between two calls
 //
 //	C1  Records and free extents fill the window but for its first page, and do not overlap.
-//	C2  The footprints of what is backed here sum to at most the capacity.
+//	C2  The footprints of what is backed here sum to at most the capacity, and the pages that they are in to at most
+//	    the capacity rounded up to pages. So the bytes that exist are bounded by what was allocated, and a write
+//	    never lacks room.
 //	C3  A byte that is in no live block is zero: freed memory is zeroed and new memory reads as zero.
 //	C4  Each reserved, part and home extent has one tie to its transaction, and a transaction has one tie.
 //	C5  A transaction that has a tie has not ended, and one that has ended gets no tie: a late RESERVE or

@@ -7,7 +7,8 @@ import (
 	"dmalloc/message"
 )
 
-// noRoom is the refusal that sends a client to another company: it tells how much there is here.
+// noRoom is the refusal that sends a client to another company: it tells how much there is here. A user sees it only
+// where a company is asked directly; the client says where else there is room.
 func (c *Company) noRoom(size uint64) Result {
 	r := refuse(message.OutOfMemory, "an allocation of %s was asked for, company %s has room for %s; free something, or ask a company with more room",
 		message.FormatSize(size), c.cfg.ID, message.FormatSize(c.room()))

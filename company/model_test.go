@@ -56,6 +56,40 @@ func (m *model) access(a message.Addr, n uint64) message.Code {
 	return message.Done
 }
 
+// pages are the pages in use, with one more range.
+func (m *model) pages(more message.Addr, size uint64) map[message.Addr]bool {
+	pages := map[message.Addr]bool{}
+	put := func(a message.Addr, size uint64) {
+		for p := a &^ inPage; p < a+message.Addr(size); p += message.PageSize {
+			pages[p] = true
+		}
+	}
+	for a, p := range m.live {
+		put(a, block.Footprint(uint64(len(p))))
+	}
+	put(more, size)
+	return pages
+}
+
+// fits says whether a footprint is within the budget of pages: it needs none of its own, or there are some left.
+func (m *model) fits(f uint64) bool {
+	pages := m.pages(0, 0)
+	left := (m.capacity+inPage)/message.PageSize - min((m.capacity+inPage)/message.PageSize, uint64(len(pages)))
+	if f >= message.PageSize {
+		return f/message.PageSize <= left
+	}
+	run := uint64(0) // of free cells in pages that are in use
+	for a := message.HeapBase + message.Addr(message.PageSize); left == 0 && a < m.high+message.PageSize; a += message.Alignment {
+		_, _, taken := m.find(a)
+		if taken || m.padded(a) || !pages[a&^inPage] {
+			run = 0
+		} else if run += message.Alignment; run >= f {
+			return true
+		}
+	}
+	return left > 0
+}
+
 // expect does q and says what must be answered. For an allocation the address is the company's choice,
 // which got tells.
 func (m *model) expect(t *rapid.T, q *message.Message, got *Result) message.Code {
@@ -65,7 +99,7 @@ func (m *model) expect(t *rapid.T, q *message.Message, got *Result) message.Code
 		switch {
 		case q.Size == 0:
 			return message.InvalidArgument
-		case f > m.capacity-m.charged:
+		case f > m.capacity-m.charged || !m.fits(f):
 			return message.OutOfMemory
 		}
 		unit := message.Addr(message.Alignment)
@@ -80,6 +114,9 @@ func (m *model) expect(t *rapid.T, q *message.Message, got *Result) message.Code
 			if a < start+message.Addr(block.Footprint(uint64(len(p)))) && start < end {
 				t.Fatalf("%d bytes were put at %s, where %d live at %s", q.Size, a, len(p), start)
 			}
+		}
+		if n := uint64(len(m.pages(a, f))) * message.PageSize; n >= m.capacity+message.PageSize && n > uint64(len(m.pages(0, 0)))*message.PageSize {
+			t.Fatalf("%d bytes at %s bring %d bytes of pages into use, of %d", q.Size, a, n, m.capacity)
 		}
 		m.live[a] = make([]byte, q.Size)
 		m.charged += f
@@ -112,7 +149,7 @@ func (m *model) expect(t *rapid.T, q *message.Message, got *Result) message.Code
 		start, p, _ := m.find(q.Address)
 		copy(p[q.Address-start:], q.Data)
 	case message.CAPACITY:
-		if m.capacity = max(q.Value, m.charged); got.Value != m.capacity {
+		if m.capacity = max(q.Value, uint64(len(m.pages(0, 0)))*message.PageSize); got.Value != m.capacity {
 			t.Fatalf("%s: the capacity is %d, want %d", q, got.Value, m.capacity)
 		}
 	case message.CAS, message.ADD:
@@ -255,6 +292,9 @@ func (m *model) compareReads(t *rapid.T, c *Company) {
 	}
 	if !slices.Equal(listed, m.sorted()) {
 		t.Fatalf("TABLE lists %v, want %v", listed, m.sorted())
+	}
+	if s := c.Status(); s.Resident > s.Held || s.Held != uint64(len(m.pages(0, 0)))*message.PageSize || s.Room > 0 && !m.fits(block.Footprint(s.Room)) {
+		t.Fatalf("status %+v; the pages in use have %d bytes", s, len(m.pages(0, 0))*message.PageSize)
 	}
 	if s := c.Status(); s.Used != uint64(resident) || s.Count != uint64(len(m.live)) {
 		t.Fatalf("status %+v, want %d bytes in %d allocations", s, resident, len(m.live))

@@ -29,6 +29,9 @@ func (c *Company) Read(m *message.Message) *message.Message {
 }
 
 func (c *Company) read(m *message.Message) *message.Message {
+	if fills(m) {
+		return c.fill(m)
+	}
 	off, refused := c.locate(m, m.Size)
 	if refused == nil {
 		refused = c.legible(m, off)

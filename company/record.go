@@ -110,6 +110,7 @@ func (c *Company) keep(r record, t *tie) {
 	n := c.backed(r)
 	c.used += n
 	c.charged += block.Footprint(n)
+	c.unbacked += block.Footprint(r.size) - block.Footprint(n)
 	if r.homed() {
 		c.count++
 	}
@@ -129,6 +130,7 @@ func (c *Company) remove(r record) {
 	}
 	c.used -= n
 	c.charged -= block.Footprint(n)
+	c.unbacked -= block.Footprint(r.size) - block.Footprint(n)
 	if r.homed() {
 		c.count--
 	}
@@ -141,11 +143,6 @@ func (c *Company) remove(r record) {
 	if err := c.space.Give(c.extentOf(r)); err != nil {
 		c.broken("C1: %v", err)
 	}
-}
-
-// fits refuses what would go over the budget.
-func (c *Company) fits(size uint64) bool {
-	return block.Footprint(size) <= c.cfg.Capacity-c.charged
 }
 
 // take finds addresses for a size that fits.

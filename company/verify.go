@@ -36,7 +36,8 @@ func defect(format string, args ...any) error {
 
 // verifyRecords checks C1 and C2.
 func (c *Company) verifyRecords() (err error) {
-	var taken, used, charged, count uint64
+	var taken, used, charged, count, held uint64
+	paged := c.cfg.first() // the end of the last page that was counted
 	last := c.cfg.first()
 	c.records.Ascend(func(r record) bool {
 		x := c.extentOf(r)
@@ -46,6 +47,10 @@ func (c *Company) verifyRecords() (err error) {
 		}
 		n := c.backed(r)
 		last, taken, used, charged = x.End(), taken+x.Size, used+n, charged+block.Footprint(n)
+		from, to := max(paged, x.Addr&^inPage), (x.Addr+message.Addr(block.Footprint(n))+inPage)&^inPage
+		if from < to {
+			held, paged = held+uint64(to-from), to
+		}
 		if r.homed() {
 			count++
 		}
@@ -59,6 +64,8 @@ func (c *Company) verifyRecords() (err error) {
 		err = defect("C1: %d bytes taken and %d free are not the window's %d", taken, c.space.Free(), c.cfg.window())
 	case used != c.used || charged != c.charged || count != c.count || charged > c.cfg.Capacity:
 		err = defect("C2: used %d (%d), charged %d (%d) of %d, allocations %d (%d)", c.used, used, c.charged, charged, c.cfg.Capacity, c.count, count)
+	case held != c.pagesHeld() || c.pages.Resident() > held:
+		err = defect("C2: %d bytes of pages are in use (%d), %d exist", c.pagesHeld(), held, c.pages.Resident())
 	}
 	for x := range c.space.All() {
 		if r, ok := c.holder(x.Addr); ok && err == nil {

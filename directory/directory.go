@@ -34,9 +34,14 @@ func (s *State) Apply(index uint64, b *message.Batch) company.Applied {
 	for i, m := range b.Messages {
 		d := s.d.Clone()
 		result := change(d, m)
-		result.Index = index
 		if result.Code == message.Done && m.Op != message.TERM {
 			d.Epoch++ // D1
+			if why := tooLarge(s.d, d, m.Op); why.Code != message.Done {
+				result = why
+			}
+		}
+		result.Index = index
+		if result.Code == message.Done && m.Op != message.TERM {
 			s.d = d
 			out.Log = append(out.Log, message.LogLine{Index: index, Actor: b.Node, Operation: operation(m.Op)})
 		}
@@ -91,6 +96,9 @@ func change(d *message.Directory, m *message.Message) company.Result {
 	case message.TERM:
 		return company.Result{}
 	case message.REGCHANGE:
+		if m.Value == 1 && m.Size != d.Epoch {
+			return refuse(message.Stale, "D6: a change of the registers' members was planned at epoch %d, the directory is at %d", m.Size, d.Epoch)
+		}
 		return spread(d, m.Data, m.Value == 1)
 	case message.REGDONE:
 		return spreadDone(d, m.Value)
@@ -139,6 +147,9 @@ func change(d *message.Directory, m *message.Message) company.Result {
 func boot(n *message.Node, said message.Node) company.Result {
 	if n.Gone {
 		return goneForGood(n)
+	}
+	if why := tooLong(said); why.Code != message.Done {
+		return why
 	}
 	if said.Incarnation != n.Incarnation {
 		return refuse(message.Corrupt, "node %s starts as incarnation %d, the directory has %d: its files are of a node that was replaced; start it with revive %s --wipe", n.ID, said.Incarnation, n.Incarnation, n.ID)

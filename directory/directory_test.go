@@ -87,7 +87,7 @@ func TestRetireAndReplace(t *testing.T) {
 	if r := apply(t, s, wrong); r.Code != message.InvalidArgument {
 		t.Fatalf("replaced by a replica that is no more: %v", r.Code)
 	}
-	wrong.Data = message.JSON(message.Move{Company: 1, Node: 2, Replica: 5})
+	wrong.Data = message.JSON(message.Move{Company: 1, Node: 2, Replica: 5, Voters: []uint64{1, 2, 5}})
 	apply(t, s, wrong)
 	if o := s.Current().Company(1).Owners; len(o) != 3 || o[2] != (message.Owner{Node: 2, Replica: 5}) {
 		t.Fatalf("owners %+v", o)

@@ -19,9 +19,18 @@
 //	D5  The registers' epoch grows with every change of their members. Next replaces members only by the
 //	    REGDONE of the epoch that began it, so what was copied for another change does not count.
 //
-//	D6  A company's owners change one at a time, and only as planned for the directory that there is.
+//	D6  A company's owners change one at a time, and only as planned for the directory that there is; so do the
+//	    registers' members, except as a user asks.
 //	D7  A node that is gone owns nothing, keeps no registers and does not come back.
-//	D8  A company's generation grows with each RECOVER and with nothing else; its owners begin anew then.
+//	D8  No replica that votes in its company leaves the list, and none that does not takes another's place: REPLACE
+//	    carries who votes. A node deletes what the list had and does not have any more.
+//
+//	D9  A replica that Raft may count stays on the list, joining, leaving or not, unless its disk is lost. Nodes
+//	    delete what is not on it.
+//
+//	D10 The directory fits in one message, with room for the addresses at which its nodes really are.
+//
+//	D11 A company's generation grows with each RECOVER and with nothing else; its owners begin anew then.
 //
 // It has the shape of package company's state (Apply, Read, Snapshot, Load) but shares none of its rules,
 // which is why it is a package of its own. Next: package owner, which replicates both.

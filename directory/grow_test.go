@@ -13,7 +13,15 @@ func planned(nodes int) *State {
 	return New(ring.Plan(message.Settings{Nodes: nodes, Replicas: 3, Memory: 192 << 20}, nil))
 }
 
+// describing is a message about v. A REPLACE that does not say who votes comes from a leader that has done what it tells.
 func describing(op message.Op, v any) *message.Message {
+	if move, ok := v.(message.Move); ok && op == message.REPLACE && move.Voters == nil {
+		move.Voters = []uint64{1 << 40}
+		if move.Node != message.NoNode {
+			move.Voters = []uint64{move.Replica}
+		}
+		v = move
+	}
 	m := message.New(op)
 	m.Data = message.JSON(v)
 	return m
@@ -104,8 +112,15 @@ func TestMove(t *testing.T) {
 		t.Errorf("capacity %d, then %d", before, after)
 	}
 	want(t, apply(t, s, moving(s, message.Move{Company: 1, Node: 4, From: 2})), message.Busy)
-	// Its node is lost for good: another one joins in its place.
-	want(t, apply(t, s, moving(s, message.Move{Company: 1, Node: 4, From: 4})), message.Done)
+	// Its node is lost for good, D9: it stays on the list until Raft does not count it, and then another one joins.
+	want(t, apply(t, s, moving(s, message.Move{Company: 1, Node: 4, From: 4})), message.Busy)
+	want(t, apply(t, s, moving(s, message.Move{Company: 1, Node: message.NoNode, From: 4})), message.Done)
+	want(t, apply(t, s, moving(s, message.Move{Company: 1, Node: 4, From: 1})), message.Busy)
+	if o := s.Current().Company(1).Owners; len(o) != 4 || o[3] != (message.Owner{Node: 3, Replica: 4, Joining: true, Instead: 1, Leaving: true}) {
+		t.Fatalf("owners %+v", o)
+	}
+	want(t, apply(t, s, describing(message.REPLACE, message.Move{Company: 1, Node: message.NoNode, Replica: 4})), message.Done)
+	want(t, apply(t, s, moving(s, message.Move{Company: 1, Node: 4, From: 1})), message.Done)
 	if o := s.Current().Company(1).Owners; len(o) != 4 || o[3] != (message.Owner{Node: 4, Replica: 5, Joining: true, Instead: 1}) {
 		t.Fatalf("owners %+v", o)
 	}
@@ -117,6 +132,42 @@ func TestMove(t *testing.T) {
 	if len(o) != 3 || o[0] != (message.Owner{Node: 4, Replica: 5}) || o[1].Node != 1 {
 		t.Fatalf("owners %+v: who joined stands where the other one stood", o)
 	}
+}
+
+// D8: what is told too early, or by somebody who knows nothing of Raft, unlists nobody who votes.
+func TestReplaceBeforeItIsDone(t *testing.T) {
+	s := planned(5)
+	forget := func(replica uint64, voters ...uint64) *message.Message {
+		if voters == nil {
+			voters = []uint64{}
+		}
+		return describing(message.REPLACE, message.Move{Company: 1, Node: message.NoNode, Replica: replica, Voters: voters})
+	}
+	replace := func(voters ...uint64) *message.Message {
+		if voters == nil {
+			voters = []uint64{}
+		}
+		return describing(message.REPLACE, message.Move{Company: 1, Node: 3, Replica: 4, Voters: voters})
+	}
+	want(t, apply(t, s, forget(2)), message.InvalidArgument)
+	want(t, apply(t, s, forget(2, 1, 2, 3)), message.InvalidArgument)
+	want(t, apply(t, s, moving(s, message.Move{Company: 1, Node: 3, From: 1})), message.Done)
+	for _, m := range []*message.Message{replace(), replace(1, 2, 3), replace(1, 2, 3, 4), replace(2, 3), forget(1), forget(4, 2, 3, 4)} {
+		want(t, apply(t, s, m), message.InvalidArgument)
+		if o := s.Current().Company(1).Owners; len(o) != 4 {
+			t.Fatalf("%s: %+v", m.Data, o)
+		}
+	}
+	want(t, apply(t, s, replace(2, 3, 4)), message.Done)
+	want(t, apply(t, s, replace()), message.Done) // a repetition
+	if o := s.Current().Company(1).Owners; len(o) != 3 || o[0].Replica != 4 {
+		t.Fatalf("%+v", o)
+	}
+	// Raft has removed one that was to stay: its leader knows, and it may go.
+	want(t, apply(t, s, forget(3, 2, 4)), message.Done)
+	want(t, apply(t, s, moving(s, message.Move{Company: 1, Node: message.NoNode, From: 2})), message.Done)
+	want(t, apply(t, s, forget(2, 2, 4)), message.InvalidArgument)
+	want(t, apply(t, s, forget(2)), message.Done)
 }
 
 // A replica leaves, and nobody takes its place; and an attempt is given up.
@@ -160,10 +211,11 @@ func TestRetireDuringAMove(t *testing.T) {
 	if o := s.Current().Company(4).Owners; len(o) != 5 { // on 3 4 0, two of which lost their disks
 		t.Fatalf("%+v", o)
 	}
-	// One of those is given up for good: whoever joins takes the place of the old replica of its node.
+	// One of those is given up, and its node loses its disk once more: then it is one more attempt.
 	old := s.Current().Company(4).Owners
-	want(t, apply(t, s, moving(s, message.Move{Company: 4, Node: 1, From: old[3].Replica})), message.Done)
-	if o := s.Current().Company(4).Owners; o[3].Node != 1 || o[3].Instead != 1 {
+	want(t, apply(t, s, moving(s, message.Move{Company: 4, Node: message.NoNode, From: old[3].Replica})), message.Done)
+	want(t, apply(t, s, describing(message.RETIRE, message.Node{ID: old[3].Node, Incarnation: 2})), message.Done)
+	if o := s.Current().Company(4).Owners; len(o) != 5 || o[4] != (message.Owner{Node: old[3].Node, Replica: old[4].Replica + 1, Joining: true}) {
 		t.Fatalf("%+v", o)
 	}
 }

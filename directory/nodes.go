@@ -25,6 +25,13 @@ func admit(d *message.Directory, data []byte) company.Result {
 			return company.Result{Value: uint64(n.ID)}
 		}
 	}
+	if why := tooLong(said); why.Code != message.Done {
+		return why
+	}
+	if least := min(leastMemory, d.Settings.Memory); said.Memory != 0 && said.Memory < least {
+		return refuse(message.InvalidArgument, "a node that gives %s would leave the companies that it owns without room; give at least %s, or leave it to the cluster",
+			message.FormatSize(said.Memory), message.FormatSize(least))
+	}
 	if len(d.Nodes) >= message.MaxNodes {
 		return refuse(message.OutOfMemory, "there are %d nodes, those that left among them, and no more ids", len(d.Nodes))
 	}

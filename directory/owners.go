@@ -2,6 +2,7 @@ package directory
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 
 	"dmalloc/company"
@@ -27,7 +28,9 @@ func retire(d *message.Directory, n *message.Node, incarnation uint64) company.R
 		again, instead, kept := false, uint64(0), c.Owners[:0]
 		for _, o := range c.Owners {
 			if o.Node == n.ID && o.Joining {
-				again, instead = !o.Leaving, o.Instead // lost before it had joined
+				if !o.Leaving {
+					again, instead = true, o.Instead // lost before it had joined
+				}
 				continue
 			}
 			if o.Node == n.ID && !o.Leaving && !replaced(c, o.Replica) {
@@ -77,6 +80,9 @@ func begin(d *message.Directory, data []byte) company.Result {
 	if m.Node == message.NoNode {
 		return giveUp(d, c, from)
 	}
+	if from != nil && from.Joining {
+		return refuse(message.Busy, "D9: replica %d joins company %s and may vote already; give it up first, without a successor", from.Replica, c.ID)
+	}
 	switch n := d.Node(m.Node); {
 	case n == nil:
 		return noNode(d, m.Node)
@@ -88,24 +94,14 @@ func begin(d *message.Directory, data []byte) company.Result {
 		return refuse(message.InvalidArgument, "company %s has %d owners, more are not possible", c.ID, len(c.Owners))
 	}
 	o := message.Owner{Node: m.Node, Replica: c.Next, Joining: true, Instead: m.From}
-	if from != nil && from.Joining {
-		if o.Instead = from.Instead; o.Instead == 0 { // it came after a lost disk: the other one on its node leaves
-			for _, old := range c.Owners {
-				if old.Node == from.Node && !old.Joining {
-					o.Instead = old.Replica
-				}
-			}
-		}
-		*from = o
-	} else {
-		c.Owners = append(c.Owners, o)
-	}
+	c.Owners = append(c.Owners, o)
 	c.Next++
 	ring.Share(d)
 	return company.Result{Value: o.Replica}
 }
 
-// giveUp has a replica leave without a successor; of a joining one it ends the attempt.
+// giveUp has a replica leave without a successor; of a joining one it ends the attempt. It stays on the list until
+// Raft does not count it (D9): it may have got its vote in the meantime.
 func giveUp(d *message.Directory, c *message.Company, from *message.Owner) company.Result {
 	if from == nil {
 		return refuse(message.InvalidArgument, "a move of company %s names neither who joins nor who leaves", c.ID)
@@ -125,7 +121,7 @@ func replace(d *message.Directory, move message.Move) company.Result {
 		return noCompany(d, move.Company)
 	}
 	if move.Node == message.NoNode {
-		return forget(d, c, move.Replica)
+		return forget(d, c, move.Replica, move.Voters)
 	}
 	o := c.Owner(move.Replica)
 	if o == nil || o.Node != move.Node {
@@ -133,6 +129,9 @@ func replace(d *message.Directory, move message.Move) company.Result {
 	}
 	if !o.Joining {
 		return company.Result{} // a repetition
+	}
+	if why := unfinished(c, o, move.Voters); why != "" {
+		return refuse(message.InvalidArgument, "D8: %s", why)
 	}
 	done := message.Owner{Node: o.Node, Replica: o.Replica}
 	instead, kept, placed := o.Instead, c.Owners[:0], false
@@ -150,9 +149,26 @@ func replace(d *message.Directory, move message.Move) company.Result {
 	return company.Result{}
 }
 
-// forget takes a replica off the list, which Raft does not count any more.
-func forget(d *message.Directory, c *message.Company, replica uint64) company.Result {
-	if c.Owner(replica) == nil {
+// unfinished says why a joining replica does not stand in for others yet, empty if it does. What Raft has done does not
+// become undone: who was given a vote knows the log, and a replica that was removed never comes back. So what a leader
+// said of that is true for ever, however late it arrives.
+func unfinished(c *message.Company, o *message.Owner, voters []uint64) string {
+	if !slices.Contains(voters, o.Replica) {
+		return fmt.Sprintf("replica %d of company %s does not vote yet, as far as was said; those that do are %v", o.Replica, c.ID, voters)
+	}
+	for _, x := range c.Owners {
+		if x.Replica != o.Replica && (x.Node == o.Node || x.Replica == o.Instead) && slices.Contains(voters, x.Replica) {
+			return fmt.Sprintf("replica %d of company %s still votes, and cannot be replaced before it is removed", x.Replica, c.ID)
+		}
+	}
+	return ""
+}
+
+// forget takes a replica off the list, which Raft does not count any more (D8). For one that was to stay its
+// company's leader has to have said so.
+func forget(d *message.Directory, c *message.Company, replica uint64, voters []uint64) company.Result {
+	o := c.Owner(replica)
+	if o == nil {
 		if replica < c.Next {
 			return company.Result{} // a repetition
 		}
@@ -160,6 +176,9 @@ func forget(d *message.Directory, c *message.Company, replica uint64) company.Re
 	}
 	if len(c.Owners) < 2 {
 		return refuse(message.InvalidArgument, "company %s has no other owner than replica %d", c.ID, replica)
+	}
+	if slices.Contains(voters, replica) || len(voters) == 0 && !o.Joining && !o.Leaving {
+		return refuse(message.InvalidArgument, "D8: replica %d of company %s votes and does not leave; move it first", replica, c.ID)
 	}
 	c.Owners = slices.DeleteFunc(c.Owners, func(o message.Owner) bool { return o.Replica == replica })
 	for i := range c.Owners {

@@ -11,7 +11,7 @@ import (
 // maxGeneration bounds the generations of a company: its number of a Raft group has 32 bits for them.
 const maxGeneration = 1<<32 - 1
 
-// recoverFrom begins a company's next generation (D8): one owner, in a new replica, with what the named one holds. Its
+// recoverFrom begins a company's next generation (D11): one owner, in a new replica, with what the named one holds. Its
 // other owners are on the list no more, nor is a change of them that was under way. It is refused where the directory
 // is not the one for which it was asked, so a repetition does nothing. Whether a majority is lost is not known here:
 // who asks has looked.

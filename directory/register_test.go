@@ -69,6 +69,29 @@ func TestRegisters(t *testing.T) {
 	}
 }
 
+// D6: what was planned before a user chose, and comes late, does not undo the choice.
+func TestPlannedTooLate(t *testing.T) {
+	s := withRegisters()
+	planned := spreads(0, 1)
+	planned.Value, planned.Size = 1, s.Current().Epoch
+	again := spreads(0, 1, 2)
+	again.Value, again.Size = 1, s.Current().Epoch
+	if r := apply(t, s, planned); r.Code != message.Done || s.Current().Chosen {
+		t.Fatal(r)
+	}
+	if r := apply(t, s, spreads(0, 2)); r.Code != message.Done || !s.Current().Chosen { // the user
+		t.Fatal(r)
+	}
+	for _, late := range []*message.Message{planned, again} {
+		if r := apply(t, s, late); r.Code != message.Stale {
+			t.Fatalf("%v %s", r.Code, r.Text)
+		}
+	}
+	if next := s.Current().Registers.Next; len(next) != 2 || next[1].Node != 2 || !s.Current().Chosen {
+		t.Fatalf("the user's choice is undone: %v", next)
+	}
+}
+
 func TestJobs(t *testing.T) {
 	s := withRegisters()
 	add := func(name, sum string) *message.Message {

@@ -22,6 +22,8 @@ type Heap interface {
 	Table(ctx context.Context, from message.Addr, limit int) ([]message.Allocation, error)
 	ReadRegister(ctx context.Context, address uint64) (client.Register, error)
 	WriteRegister(ctx context.Context, address uint64, value []byte) (message.Tag, error)
+	Lease(ctx context.Context, a message.Addr, mode string, length time.Duration) (message.Lease, error)
+	Release(ctx context.Context, a message.Addr) (message.Lease, error)
 }
 
 // errFull ends a client: what it called further could not be recorded.

@@ -21,6 +21,7 @@ const (
 	Stale     = "stale"        // a read went back in time
 	Invented  = "invented"     // a value or an allocation that nobody asked for
 	Tagged    = "tag"          // a tag of registers does not name one value, or a value not one tag
+	Leases    = "lease"        // tokens of leases do not grow, or name two
 	Twice     = "twice"        // one call happened more than once
 	Overlap   = "overlap"      // two live allocations share bytes
 	Reused    = "reused"       // bytes of a freed allocation were read
@@ -70,7 +71,7 @@ const (
 func Check(e Evidence, limit time.Duration) []Finding {
 	deadline := time.Now().Add(limit)
 	keys, parts := split(e.Ops)
-	found := slices.Concat(whole(&e), tables(&e), tags(e.Ops))
+	found := slices.Concat(whole(&e), tables(&e), tags(e.Ops), tokens(e.Grants))
 	var illegal []Finding
 	for _, k := range keys {
 		ops := parts[k]

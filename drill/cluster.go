@@ -2,6 +2,7 @@ package drill
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"dmalloc/client"
@@ -35,7 +36,7 @@ type Cluster struct {
 	Verify func(ctx context.Context) error
 }
 
-// Config says how a drill goes. Nodes, Replicas and Companies describe the cluster.
+// Config says how a drill goes. Nodes, IDs, Next, Replicas, Companies, ReplaceAfter and WriteBack describe the cluster.
 type Config struct {
 	Seed      uint64
 	Length    time.Duration // how long faults come; 0 means 30 s, or what the script takes
@@ -43,8 +44,16 @@ type Config struct {
 	Pace      time.Duration // the mean time between the beginnings of faults; 0 means what Plan says
 	Script    []Step        // played instead of a plan, where it is not nil
 	Nodes     int
+	IDs       []message.NodeID // of the nodes, by number; nil means from 0 on
+	Next      message.NodeID   // the number of the next node that joins; 0 means one more than the last
 	Replicas  int
 	Companies int // besides the directory
+	// ReplaceAfter is for how long a node may be dead before others take its place; 0 means that nobody does.
+	ReplaceAfter time.Duration
+	// WriteBack says that the holder of an exclusive lease may keep writes to itself. What it absorbs dies with it,
+	// and a strict verdict cannot allow for that: no exclusive leases are taken.
+	WriteBack bool
+	Leases    Leasing
 
 	Clients   int           // 0 means 4
 	Rate      int           // calls a second of each client, at most; 0 means 200
@@ -73,8 +82,17 @@ func (c Config) WithDefaults() (Config, error) {
 			c.Kinds = []Kind{Majority}
 		}
 	}
+	if c.IDs == nil {
+		c.IDs = firstNodes(c.Nodes)
+	}
+	if n := len(c.IDs); n > 0 {
+		c.Next = or(c.Next, c.IDs[n-1]+1)
+	}
+	if c.WriteBack && c.Leases == AnyLease {
+		c.Leases = ReadLeases
+	}
 	switch {
-	case c.Nodes < 1 || c.Companies < 0:
+	case c.Nodes < 1 || c.Companies < 0 || len(c.IDs) != c.Nodes:
 		return c, message.Errorf(message.InvalidArgument, "a drill needs a cluster; this one has %d nodes", c.Nodes)
 	case c.Clients < 1 || c.Clients > 256:
 		return c, message.Errorf(message.InvalidArgument, "%d clients cannot be had; use 1 to 256", c.Clients)
@@ -99,7 +117,7 @@ func or[T comparable](v, otherwise T) T {
 }
 
 func (c Config) plan() Plan {
-	return Plan{Seed: c.Seed, Length: c.Length, Nodes: c.Nodes, Replicas: c.Replicas, Companies: c.Companies, Kinds: c.Kinds, Pace: c.Pace}
+	return Plan{Seed: c.Seed, Length: c.Length, Nodes: c.Nodes, Replicas: c.Replicas, Companies: c.Companies, Kinds: c.Kinds, Pace: c.Pace, ReplaceAfter: c.ReplaceAfter}
 }
 
 // timetable is that of the plan, which begins now.
@@ -109,14 +127,23 @@ func (c Config) timetable(now time.Duration) *timetable {
 }
 
 // planned counts the faults of a script, by kind.
-func planned(steps []Step) map[string]int {
+func planned(steps []Step, replaceAfter time.Duration) map[string]int {
 	all := map[string]int{}
-	for _, s := range steps {
-		if k := s.Command.Kind(); k != "" {
+	for i, s := range steps {
+		k := s.Command.Kind()
+		if k == Kill && replaceAfter > 0 && deadFor(steps[i:]) > replaceAfter {
+			k = Replace
+		}
+		if k != "" {
 			all[string(k)]++
 		}
 	}
 	return all
+}
+
+// moves says whether owners of companies may change while the run plays its steps.
+func (c Config) moves(steps []Step) bool {
+	return c.plan().replaces() || slices.ContainsFunc(steps, func(s Step) bool { return s.Command.moves() })
 }
 
 // steps is the script that the run plays.
@@ -124,14 +151,7 @@ func (c Config) steps() ([]Step, error) {
 	if c.Script == nil {
 		return c.plan().Steps()
 	}
-	for _, s := range c.Script {
-		for _, w := range s.Command.nodes() {
-			if w.Victim == 0 && int64(w.Node) >= int64(c.Nodes) {
-				return nil, message.Errorf(message.NoSuchNode, "%s: node %s does not exist; there are 0 to %d", s.Command, w, c.Nodes-1)
-			}
-		}
-	}
-	return c.Script, nil
+	return c.Script, known(c.Script, stateOf(c.IDs, c.Next))
 }
 
 // nodes lists every node that a command names.
@@ -154,6 +174,10 @@ func notWhole(companies []client.Company) string {
 			return "company " + c.ID.String() + " has no leader"
 		case c.Alive < len(c.Owners):
 			return "an owner of company " + c.ID.String() + " does not answer"
+		case c.Missing > 0:
+			return "company " + c.ID.String() + " has fewer owners than it should have"
+		case len(c.Moves) > 0:
+			return "the owners of company " + c.ID.String() + " are changing"
 		}
 	}
 	return ""

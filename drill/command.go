@@ -20,6 +20,7 @@ const (
 	Leader Role = "leader" // of a company
 	Backup Role = "backup" // another owner of it
 	Any    Role = "any"    // some node
+	Newest Role = "newest" // the node that came last
 	Same   Role = ""       // who was chosen under this number before
 )
 
@@ -53,7 +54,7 @@ func parseWho(s string) (Who, error) {
 		}
 		return nodeWho(message.NodeID(n)), nil
 	}
-	bad := message.Errorf(message.InvalidArgument, "%s is not a victim; use @leader:COMPANY#N, @backup:COMPANY#N, @any#N or @#N", message.Quote(s))
+	bad := message.Errorf(message.InvalidArgument, "%s is not a victim; use @leader:COMPANY#N, @backup:COMPANY#N, @any#N, @newest#N or @#N", message.Quote(s))
 	role, number, ok := strings.Cut(s[1:], "#")
 	victim, err := strconv.Atoi(number)
 	if !ok || err != nil || victim < 1 {
@@ -68,7 +69,7 @@ func parseWho(s string) (Who, error) {
 			return Who{}, bad
 		}
 		w.Company = message.CompanyID(c)
-	case Any, Same:
+	case Any, Newest, Same:
 		if of {
 			return Who{}, bad
 		}
@@ -123,6 +124,8 @@ func forms() []form {
 		{"corrupt", []operand{aNode}, false},
 		{"clock", []operand{aNode, aShift}, true},
 		{"reg spread", []operand{theNodes}, false},
+		{"node add", nil, false},
+		{"node remove", []operand{aNode}, false},
 		{"heal", nil, false},
 	}
 }
@@ -198,12 +201,12 @@ func ParseCommand(line string) (Command, error) {
 		return Command{}, message.Errorf(message.InvalidArgument, "an empty line is no fault; use kill, pause, partition, … or heal")
 	}
 	verb, rest := words[0], words[1:]
-	if (verb == "disk" || verb == "reg") && len(rest) > 0 {
+	if (verb == "disk" || verb == "reg" || verb == "node") && len(rest) > 0 {
 		verb, rest = verb+" "+rest[0], rest[1:]
 	}
 	f, ok := formOf(verb)
 	if !ok {
-		return Command{}, message.Errorf(message.InvalidArgument, "%s is not a fault; use kill, revive, pause, resume, partition, slow, drop, disk full, disk slow, corrupt, clock, reg spread or heal", message.Quote(verb))
+		return Command{}, message.Errorf(message.InvalidArgument, "%s is not a fault; use kill, revive, pause, resume, partition, slow, drop, disk full, disk slow, corrupt, clock, reg spread, node add, node remove or heal", message.Quote(verb))
 	}
 	c := Command{Verb: verb}
 	rest, err := c.options(f, rest)

@@ -19,6 +19,11 @@
 //	S4  Every fault ends: by its opposite, by --for, or at the end by heal and revive.
 //	S5  A plan that is late catches up between faults (pace.go): each lasts as long as planned, and S2 and S3 hold.
 //
+// Nodes may come and go (schedule_moves.go, moves.go): join, leave, and replace, which leaves a node dead until others
+// have its place. A plan stands still while a node is added or drained. A node leaves or is replaced only while nobody
+// is out, and what takes nodes out waits while a company lacks owners: so S2 and S3 hold there, too. Clients go to the
+// nodes that there are. In the end every company must have all its owners again, and none be changing.
+//
 // Registers may be moved by a script, too (reg spread 0,1,2); they stay there.
 //
 // The record (record.go)
@@ -35,6 +40,11 @@
 //	V3  A history of the table is cut (pieces.go) only where the whole is legal if and only if its pieces are.
 //	V4  After the heal all that the clients use works within Config.Stuck (recovery.go).
 //	V5  A tag that an answer of a register told names one value, and a value one tag (tags.go).
+//	V6  The token of a lease names it alone, and grows from one lease of a company to the next (lease.go).
+//
+// Clients take short leases, too, to read and to write, work under them, and give them back or let them end: what
+// they read then comes from copies, and must be just as linearizable. Where a holder may keep writes to itself
+// (--write-back) no exclusive ones are taken, for what it loses cannot be judged.
 //
 // A client touches only what the run made, and takes any other change of the table for a fault of the heap:
 // nobody else may use the heap during a drill.

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -35,6 +36,11 @@ type world struct {
 	slow   time.Duration // that each fault takes
 	tags   bool          // registers have tags
 	tagged map[uint64]message.Tag
+	token  uint64
+	dialed []message.NodeID
+	long   time.Duration  // that nodes which come or go take
+	lacks  bool           // since the first line a company lacks an owner, until all is healed
+	modes  map[string]int // of leases
 }
 
 // bug is what a broken world does wrong.
@@ -54,21 +60,30 @@ const (
 	losesBlock   bug = "forgets an allocation"
 	mallocsTwice bug = "allocates twice"
 	silentMalloc bug = "does not always answer a malloc" // which is right
+	oldTokens    bug = "grants leases with tokens of older ones"
 	neverHeals   bug = "stays without a leader"
 )
 
 func newWorld(nodes int, b bug) *world {
 	return &world{dice: rand.New(rand.NewPCG(1, 2)), nodes: nodes, dead: map[message.NodeID]bool{}, ice: map[message.NodeID]bool{},
-		blocks: map[message.Addr][]byte{}, regs: map[uint64][]byte{}, breaks: b, refuse: map[string]error{}, tagged: map[uint64]message.Tag{}}
+		blocks: map[message.Addr][]byte{}, regs: map[uint64][]byte{}, breaks: b, refuse: map[string]error{}, tagged: map[uint64]message.Tag{}, token: 10, modes: map[string]int{}}
 }
 
 func (w *world) cluster() Cluster {
-	return Cluster{Faults: w, View: w, Dial: func(context.Context, message.NodeID) (Heap, func(), error) { return &fakeHeap{w: w}, func() {}, nil }}
+	return Cluster{Faults: w, View: w, Dial: func(_ context.Context, n message.NodeID) (Heap, func(), error) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.dialed = append(w.dialed, n)
+		return &fakeHeap{w: w}, func() {}, nil
+	}}
 }
 
 // Do is the shell of the world: kills and pauses make calls fail now and then, the rest is only noted.
 func (w *world) Do(ctx context.Context, line string) error {
 	wait(ctx, w.slow)
+	if strings.HasPrefix(line, "node ") {
+		wait(ctx, w.long)
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.lines = append(w.lines, line)
@@ -110,6 +125,9 @@ func (w *world) Companies(context.Context) ([]client.Company, error) {
 		used += uint64(len(b))
 	}
 	c := client.Company{ID: 1, Used: used}
+	if w.lacks && w.ops > 0 && !slices.Contains(w.lines, "heal") {
+		c.Missing = 1
+	}
 	for n := range message.NodeID(w.nodes) {
 		c.Owners = append(c.Owners, n)
 		if !w.dead[n] {
@@ -325,6 +343,27 @@ func (h *fakeHeap) ReadRegister(ctx context.Context, address uint64) (r client.R
 		return nil
 	})
 	return r, err
+}
+
+// Lease grants whatever is asked for: the world keeps no copies, so that nobody can see that.
+func (h *fakeHeap) Lease(ctx context.Context, a message.Addr, mode string, length time.Duration) (l message.Lease, err error) {
+	err = h.act(ctx, func() error {
+		if _, err := h.w.find(a, 1); err != nil {
+			return err
+		}
+		h.w.token++
+		if h.w.breaks == oldTokens && h.w.hit(3) {
+			h.w.token -= 2
+		}
+		l = message.Lease{Company: 1, Address: a, Size: message.PageSize, Mode: mode, Token: h.w.token, LengthMS: uint64(length.Milliseconds())}
+		h.w.modes[mode]++
+		return nil
+	})
+	return l, err
+}
+
+func (h *fakeHeap) Release(ctx context.Context, a message.Addr) (message.Lease, error) {
+	return message.Lease{}, h.act(ctx, func() error { return nil })
 }
 
 // WriteRegister stores at once what noWriteBack takes back for a moment: a reader sees it, the next does not.

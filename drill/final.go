@@ -18,6 +18,7 @@ type ending struct {
 	cluster  Cluster
 	cfg      Config
 	rec      *Recorder
+	nodes    []message.NodeID
 	targets  []*target
 	limbo    []message.Allocation
 	evidence *Evidence
@@ -34,7 +35,7 @@ func (e *ending) find(check, format string, args ...any) {
 // run reads everything from everywhere, frees everything and looks at what is left.
 func (e *ending) run(ctx context.Context) {
 	var wg sync.WaitGroup
-	for n := range message.NodeID(e.cfg.Nodes) {
+	for _, n := range e.nodes {
 		wg.Go(func() { e.readAll(ctx, n) })
 	}
 	wg.Wait()
@@ -219,9 +220,10 @@ func usedOf(ctx context.Context, view View, limit time.Duration) ([]client.Compa
 	return companies, sum, err
 }
 
-// becomeWhole waits until every company has a leader and all its owners, and says why not when ctx ends.
-func becomeWhole(ctx context.Context, view View) error {
-	for {
+// becomeWhole waits until every company has a leader and all its owners for some looks in a row, and says why not
+// when ctx ends.
+func becomeWhole(ctx context.Context, view View, looks int) error {
+	for whole := 0; ; {
 		var (
 			companies []client.Company
 			err       error
@@ -232,9 +234,14 @@ func becomeWhole(ctx context.Context, view View) error {
 		why := notWhole(companies)
 		switch {
 		case err == nil && why == "":
-			return nil
+			if whole++; whole >= looks {
+				return nil
+			}
+			why = "it did not stay whole"
 		case err != nil:
-			why = err.Error()
+			whole, why = 0, err.Error()
+		default:
+			whole = 0
 		}
 		if !wait(ctx, lookAgain) {
 			return message.Errorf(message.Unavailable, "%s", why)

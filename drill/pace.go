@@ -105,6 +105,9 @@ func (t *timetable) done(c Command, now time.Duration) {
 		t.note(moment{t.at, now})
 		return
 	}
+	if c.moves() {
+		t.note(moment{t.at, now})
+	}
 	if c.For > 0 {
 		t.note(moment{t.at + c.For, now + c.For})
 	}

@@ -65,7 +65,7 @@ func TestPlanKeepsItsWeights(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := planned(steps); n["kill"] < 2*n["slow"] || n["kill"] > 4*n["slow"] {
+	if n := planned(steps, 0); n["kill"] < 2*n["slow"] || n["kill"] > 4*n["slow"] {
 		t.Errorf("%v, though kill comes three times as often", n)
 	}
 }

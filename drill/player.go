@@ -27,7 +27,6 @@ func (d Done) note() string {
 // player plays a script: it waits, chooses victims, does the commands and notes them. One goroutine owns it.
 type player struct {
 	cluster Cluster
-	nodes   int
 	now     func() time.Duration
 	say     func(string)
 	state   *State
@@ -37,6 +36,8 @@ type player struct {
 	steps   []Step // what was really done
 	last    time.Duration
 	times   *timetable // of a plan; nil where a script is played
+	moves   bool       // owners may change: what takes nodes out waits for those that are needed
+	moved   func([]message.NodeID)
 }
 
 const (
@@ -48,7 +49,7 @@ const (
 func (p *player) play(ctx context.Context, steps []Step, most time.Duration) {
 	begin := p.now()
 	p.last = begin
-	for _, s := range steps {
+	for i, s := range steps {
 		// A script's pauses are kept even when a command took long, so that what ends by --for has ended when the
 		// next begins.
 		pause, c := s.After, s.Command
@@ -63,7 +64,17 @@ func (p *player) play(ctx context.Context, steps []Step, most time.Duration) {
 		if c.Verb == "" {
 			continue
 		}
-		p.do(ctx, p.concrete(ctx, c))
+		at := p.now()
+		if err := p.calm(ctx, c, steps[i+1:]); err != nil {
+			p.refuse(p.concrete(ctx, c), err)
+		} else {
+			waited := p.now() - at
+			p.do(ctx, p.concrete(ctx, c))
+			if c.moves() {
+				waited = p.now() - at
+			}
+			most = p.stretch(most, waited)
+		}
 		if p.times != nil {
 			p.times.done(s.Command, p.now())
 		}
@@ -100,9 +111,16 @@ func (p *player) do(ctx context.Context, c Command) {
 	case len(c.Who) == 1:
 		p.failed[c.Who[0].Node] = true
 	}
-	p.done = append(p.done, Done{At: at, Until: at, Command: c, Err: err})
+	until := at
+	if c.moves() {
+		until = p.now()
+	}
+	p.done = append(p.done, Done{At: at, Until: until, Command: c, Err: err})
 	if err == nil {
 		p.state.Do(p.now(), c)
+		if c.moves() && p.moved != nil {
+			p.moved(slices.Clone(p.state.nodes))
+		}
 	}
 }
 
@@ -153,7 +171,7 @@ func (p *player) concrete(ctx context.Context, c Command) Command {
 	}
 	if c.Rest {
 		var rest []Who
-		for n := range message.NodeID(p.nodes) {
+		for _, n := range p.state.nodes {
 			if !slices.Contains(named, n) {
 				rest = append(rest, nodeWho(n))
 			}
@@ -167,7 +185,7 @@ func (p *player) concrete(ctx context.Context, c Command) Command {
 // unless only they are left, and nobody whom the same command names already.
 func (p *player) choose(ctx context.Context, w Who, out, taken []message.NodeID) message.NodeID {
 	free := func(n message.NodeID) bool {
-		return int64(n) < int64(p.nodes) && !slices.Contains(out, n) && !slices.Contains(taken, n)
+		return p.state.has(n) && !slices.Contains(out, n) && !slices.Contains(taken, n)
 	}
 	if w.Role == Leader || w.Role == Backup {
 		look, cancel := context.WithTimeout(ctx, lookLimit)
@@ -188,14 +206,22 @@ func (p *player) choose(ctx context.Context, w Who, out, taken []message.NodeID)
 			}
 		}
 	}
-	for _, avoid := range [][]message.NodeID{slices.Concat(out, taken), taken} {
-		for i := range p.nodes {
-			if n := message.NodeID((i + w.Victim) % p.nodes); !slices.Contains(avoid, n) {
+	nodes := p.state.nodes
+	if w.Role == Newest {
+		for _, n := range slices.Backward(nodes) {
+			if free(n) {
 				return n
 			}
 		}
 	}
-	return message.NodeID(w.Victim % p.nodes)
+	for _, avoid := range [][]message.NodeID{slices.Concat(out, taken), taken} {
+		for i := range nodes {
+			if n := nodes[(i+w.Victim)%len(nodes)]; !slices.Contains(avoid, n) {
+				return n
+			}
+		}
+	}
+	return nodes[w.Victim%len(nodes)]
 }
 
 // close ends everything that lasts.
@@ -210,7 +236,7 @@ func (p *player) close(ctx context.Context) {
 func (p *player) spans() []Done {
 	for i := range p.done {
 		d := &p.done[i]
-		if d.Command.Verb == "reg spread" {
+		if d.Command.Verb == "reg spread" || d.Command.moves() {
 			continue
 		}
 		if d.Command.For > 0 {
@@ -237,6 +263,10 @@ func (c Command) Kind() Kind {
 		return ""
 	case c.Verb == "partition" && c.OneWay:
 		return OneWay
+	case c.Verb == "node add":
+		return Join
+	case c.Verb == "node remove":
+		return Leave
 	case c.Verb == "disk full":
 		return DiskFull
 	case c.Verb == "disk slow":

@@ -88,6 +88,9 @@ type Log struct {
 	refused int
 	unread  int
 	room    bool // always
+
+	grants   []Grant
+	released int
 }
 
 // try is a call as far as availability goes.
@@ -198,6 +201,8 @@ type History struct {
 	Unread  int      // reads without an answer
 	Lost    []uint64 // sizes asked for by mallocs with unknown outcome
 	Defects []string // answers with code internal
+	Grants  []Grant  // leases that were given
+	Given   int      // leases that were given back
 	Full    bool     // the recorder had no room for all
 	Longest time.Duration
 	Where   string                   // the group that was longest without a success
@@ -218,6 +223,8 @@ func (r *Recorder) History() History {
 		h.Unread += l.unread
 		h.Lost = append(h.Lost, l.lost...)
 		h.Defects = append(h.Defects, l.defects...)
+		h.Grants = append(h.Grants, l.grants...)
+		h.Given += l.released
 	}
 	sortByCall(h.Ops)
 	h.Tries = len(tries)

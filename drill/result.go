@@ -27,6 +27,8 @@ type Result struct {
 	LongestMS  int64            `json:"longest_unavailable_ms"`
 	Where      string           `json:"unavailable,omitempty"` // what was unavailable that long
 	BackMS     map[string]int64 `json:"back_ms"`               // how long each company, registers and malloc took until they worked after the heal
+	Leases     int              `json:"leases"`                // that clients were given
+	NotJudged  string           `json:"not_judged,omitempty"`  // what the verdict does not speak of
 	Findings   []Finding        `json:"findings,omitempty"`
 
 	History History `json:"-"`
@@ -49,12 +51,16 @@ func (r *run) result(e *Evidence) *Result {
 		LongestMS: e.Longest.Milliseconds(), Where: e.Where, Findings: r.found, History: e.History,
 		Done: r.player.spans(), Steps: r.player.steps}
 	for _, d := range out.Done {
-		if k := d.Command.Kind(); k != "" && d.Err == nil {
+		if k := d.kind(r.cfg.ReplaceAfter); k != "" && d.Err == nil {
 			out.Faults[string(k)]++
 		}
 	}
 	for name, took := range e.Back {
 		out.BackMS[name] = took.Milliseconds()
+	}
+	out.Leases = len(e.Grants)
+	if r.cfg.WriteBack && r.cfg.Leases != NoLeases {
+		out.NotJudged = "write-back: what a holder absorbs may be lost with it, which no strict verdict allows for; so no client took an exclusive lease"
 	}
 	if len(out.Findings) > 0 {
 		out.Verdict = Fail
@@ -63,6 +69,9 @@ func (r *run) result(e *Evidence) *Result {
 	slices.SortStableFunc(out.Findings, func(a, b Finding) int { return cmp.Compare(rank(a), rank(b)) })
 	out.heading = []string{fmt.Sprintf("dmalloc drill --seed %d --for %v --clients %d: %s", r.cfg.Seed, r.cfg.Length, r.cfg.Clients, out.Verdict),
 		fmt.Sprintf("%d nodes, %d replicas, %d companies", r.cfg.Nodes, r.cfg.Replicas, r.cfg.Companies)}
+	if r.cfg.plan().replaces() {
+		out.heading = append(out.heading, fmt.Sprintf("--replace-after %v", r.cfg.ReplaceAfter))
+	}
 	return out
 }
 
@@ -106,6 +115,12 @@ func (r *Result) Story() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s  seed %d\n", strings.ToUpper(r.Verdict), r.Seed)
 	fmt.Fprintf(&b, "  %d operations, %d of unknown outcome, %d refused, %d reads without an answer\n", r.Operations, r.Unknown, r.History.Refused, r.History.Unread)
+	if r.Leases > 0 {
+		fmt.Fprintf(&b, "  %s taken, %d of them given back\n", count(r.Leases, "lease"), r.History.Given)
+	}
+	if r.NotJudged != "" {
+		fmt.Fprintf(&b, "  not judged: %s\n", r.NotJudged)
+	}
 	fmt.Fprintf(&b, "  faults: %s\n", r.faultList())
 	if missing := r.missing(); missing != "" {
 		fmt.Fprintf(&b, "  planned, but there was no time for it: %s\n", missing)
@@ -145,12 +160,16 @@ func (r *Result) faultList() string { return kindCounts(r.Faults) }
 // missing is what was planned and neither done nor refused.
 func (r *Result) missing() string {
 	left := maps.Clone(r.Planned)
+	if n := left[string(Replace)]; n > 0 {
+		left[string(Kill)] += n // how long a node is dead in the end depends on the machine
+		delete(left, string(Replace))
+	}
 	for _, d := range r.Done {
 		if k := string(d.Command.Kind()); left[k] > 0 {
 			left[k]--
 		}
 	}
-	maps.DeleteFunc(left, func(_ string, n int) bool { return n == 0 })
+	maps.DeleteFunc(left, func(_ string, n int) bool { return n <= 0 })
 	if len(left) == 0 {
 		return ""
 	}

@@ -39,11 +39,12 @@ func Run(ctx context.Context, cluster Cluster, cfg Config, say func(string)) (*R
 	if say == nil {
 		say = func(string) {}
 	}
-	r := &run{cluster: cluster, cfg: cfg, begin: time.Now(), planned: planned(steps), work: &workload{keys: newKeyring()}}
+	r := &run{cluster: cluster, cfg: cfg, begin: time.Now(), planned: planned(steps, cfg.ReplaceAfter), work: &workload{keys: newKeyring()}}
 	r.work.next.Store(cfg.Registers)
 	now := func() time.Duration { return time.Since(r.begin) }
 	r.rec = NewRecorder(now, cfg.MaxCalls)
-	r.player = &player{cluster: cluster, nodes: cfg.Nodes, now: now, say: say, state: NewState(cfg.Nodes),
+	r.player = &player{cluster: cluster, now: now, say: say, state: stateOf(cfg.IDs, cfg.Next), moves: cfg.moves(steps),
+		moved:   func(nodes []message.NodeID) { r.work.nodes.Store(&nodes) },
 		victims: map[int]message.NodeID{}, failed: map[message.NodeID]bool{}}
 	defer r.hangUp()
 	evidence, err := r.prepare(ctx)
@@ -70,17 +71,19 @@ func (r *run) hangUp() {
 func (r *run) prepare(ctx context.Context) (*Evidence, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.cfg.Heal)
 	defer cancel()
-	if err := becomeWhole(ctx, r.cluster.View); err != nil {
+	if err := becomeWhole(ctx, r.cluster.View, 1); err != nil {
 		return nil, fmt.Errorf("the drill cannot begin: %w", err)
 	}
 	for i := range r.cfg.Clients {
-		heap, done, err := r.cluster.Dial(ctx, message.NodeID(i%r.cfg.Nodes))
+		home := r.cfg.IDs[i%len(r.cfg.IDs)]
+		heap, done, err := r.cluster.Dial(ctx, home)
 		if err != nil {
 			return nil, fmt.Errorf("the drill cannot begin: client %d: %w", i, err)
 		}
-		r.closers = append(r.closers, done)
-		r.workers = append(r.workers, &worker{caller: caller{heap: heap, log: r.rec.Log(), timeout: r.cfg.Timeout},
-			work: r.work, dice: rand.New(rand.NewPCG(r.cfg.Seed, uint64(i)+1))})
+		w := &worker{dial: r.cluster.Dial, close: done, place: i, home: home, caller: caller{heap: heap, log: r.rec.Log(), timeout: r.cfg.Timeout},
+			work: r.work, leases: r.cfg.Leases, dice: rand.New(rand.NewPCG(r.cfg.Seed, uint64(i)+1))}
+		r.closers = append(r.closers, func() { w.close() }) // it may have gone to another node
+		r.workers = append(r.workers, w)
 	}
 	e := &Evidence{}
 	var err error
@@ -111,6 +114,14 @@ func (r *run) firstKeys(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// looks is how often a cluster must be whole in a row to be so: between two moves of owners it seems so, too.
+func (r *run) looks() int {
+	if r.player.moves {
+		return 20
+	}
+	return 1
 }
 
 // breakIt plays the script while the clients work, and heals.
@@ -147,7 +158,7 @@ func (r *run) breakIt(ctx context.Context, steps []Step, say func(string)) {
 	r.rec.healed.Store(r.rec.stamp())
 	whole, cancelWhole := context.WithTimeout(heal, r.cfg.Heal)
 	defer cancelWhole()
-	if err := becomeWhole(whole, r.cluster.View); err != nil {
+	if err := becomeWhole(whole, r.cluster.View, r.looks()); err != nil {
 		r.found = append(r.found, Finding{Check: Stuck, Text: fmt.Sprintf("%v after everything was healed: %v", r.cfg.Heal, err)})
 	}
 	if play.Err() == nil {
@@ -164,7 +175,7 @@ func (r *run) end(ctx context.Context, evidence *Evidence, say func(string)) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.cfg.Heal)
 	defer cancel()
 	say("reading everything from every node")
-	e := &ending{cluster: r.cluster, cfg: r.cfg, rec: r.rec, targets: r.work.keys.all(), evidence: evidence}
+	e := &ending{cluster: r.cluster, cfg: r.cfg, rec: r.rec, nodes: r.player.state.nodes, targets: r.work.keys.all(), evidence: evidence}
 	for _, w := range r.workers {
 		e.targets = append(e.targets, w.own...)
 		e.limbo = append(e.limbo, w.limbo...)

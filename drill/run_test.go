@@ -69,6 +69,7 @@ func TestBrokenHeapsFail(t *testing.T) {
 		{tears, []string{Invented}},
 		{losesBlock, []string{Lost}},
 		{mallocsTwice, []string{Twice, Leak}},
+		{oldTokens, []string{Leases}},
 		{neverHeals, []string{Stuck}},
 	} {
 		t.Run(string(c.bug), func(t *testing.T) {

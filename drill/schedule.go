@@ -27,6 +27,9 @@ const (
 	Corrupt   Kind = "corrupt" // killed, and bits of its files flipped
 	Clock     Kind = "clock"
 	Majority  Kind = "majority" // so many killed at once that no majority is left
+	Join      Kind = "join"     // a node is added
+	Leave     Kind = "leave"    // a node is removed
+	Replace   Kind = "replace"  // killed for so long that others take its place
 )
 
 // kindRow says what a kind costs.
@@ -53,6 +56,9 @@ func kindRows() []kindRow {
 		{kind: Corrupt, out: 1, alone: true, back: true, plan: (*planner).corrupt},
 		{kind: Clock, plan: (*planner).clock},
 		{kind: Majority, alone: true, back: true, plan: (*planner).majority},
+		{kind: Join, plan: (*planner).join},
+		{kind: Leave, alone: true, plan: (*planner).leave},
+		{kind: Replace, out: 1, alone: true, back: true, plan: (*planner).replace},
 	}
 }
 
@@ -127,10 +133,12 @@ type Plan struct {
 	Seed      uint64
 	Length    time.Duration
 	Nodes     int
-	Replicas  int           // of a company and of a register: the smaller of the two
-	Companies int           // besides the directory
-	Kinds     []Kind        // one that stands there twice is drawn twice as often
-	Pace      time.Duration // the mean time between the beginnings of faults; 0 means about 0.85 s, or as seldom as their lengths allow
+	Replicas  int // of a company and of a register: the smaller of the two
+	Companies int // besides the directory
+	// ReplaceAfter is for how long a node may be dead before others take its place; 0 means that nobody does.
+	ReplaceAfter time.Duration
+	Kinds        []Kind        // one that stands there twice is drawn twice as often
+	Pace         time.Duration // the mean time between the beginnings of faults; 0 means about 0.85 s, or as seldom as their lengths allow
 }
 
 const (
@@ -153,6 +161,7 @@ type planner struct {
 	events  []event
 	going   []going
 	victims int
+	nodes   int // that there will be
 }
 
 type event struct {
@@ -173,7 +182,7 @@ func (p Plan) Steps() ([]Step, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &planner{Plan: p, pace: p.pace(rows), dice: rand.New(rand.NewPCG(p.Seed, 0x6472696c6c))}
+	g := &planner{Plan: p, nodes: p.Nodes, pace: p.pace(rows), dice: rand.New(rand.NewPCG(p.Seed, 0x6472696c6c))}
 	g.at = g.between(200*time.Millisecond, min(time.Second, p.Length/4+200*time.Millisecond))
 	g.due = g.at
 	for again := (*kindRow)(nil); ; {
@@ -188,6 +197,11 @@ func (p Plan) Steps() ([]Step, error) {
 		row := rows[g.dice.IntN(len(rows))]
 		if again != nil {
 			row = *again
+		}
+		if row = g.instead(row); !g.possible(row) {
+			g.at += g.pace.pause(g.between(10*time.Millisecond, 200*time.Millisecond))
+			again = nil
+			continue
 		}
 		if when, fits := g.fits(row); !fits {
 			g.at = max(when, g.at) + g.pace.pause(g.between(10*time.Millisecond, 200*time.Millisecond))
@@ -238,6 +252,9 @@ func (p Plan) rows() ([]kindRow, error) {
 		if r.out > p.Minority() {
 			return nil, message.Errorf(message.InvalidArgument, "%s would stop the majority: with %d nodes and %d replicas not one node may be out; use the kind majority if that is meant, or more replicas",
 				r.kind, p.Nodes, p.Replicas)
+		}
+		if err := p.mayMove(r.kind); err != nil {
+			return nil, err
 		}
 		rows = append(rows, slices.Repeat([]kindRow{r}, n)...)
 	}

@@ -30,6 +30,10 @@ func drawPlan(t *rapid.T) Plan {
 			p.Kinds = append(p.Kinds, slices.Repeat([]Kind{k}, rapid.IntRange(0, 2).Draw(t, string(k)))...)
 		}
 	}
+	// Some kinds want more nodes than replicas, and a cluster that replaces the dead.
+	if slices.ContainsFunc(p.Kinds, func(k Kind) bool { return k == Leave || k == Replace }) {
+		p.Nodes, p.ReplaceAfter, p.Length = p.Nodes+1, time.Second, max(p.Length, 4*time.Second)
+	}
 	return p
 }
 
@@ -56,7 +60,7 @@ func (v view) Companies(context.Context) ([]client.Company, error) {
 func concrete(t *rapid.T, p Plan, steps []Step) []Step {
 	state := NewState(p.Nodes)
 	at := time.Duration(0)
-	pl := &player{cluster: Cluster{View: view{t, p.Nodes, p.Companies}}, nodes: p.Nodes, now: func() time.Duration { return at },
+	pl := &player{cluster: Cluster{View: view{t, p.Nodes, p.Companies}}, now: func() time.Duration { return at },
 		state: state, victims: map[int]message.NodeID{}, failed: map[message.NodeID]bool{}}
 	out := slices.Clone(steps)
 	for i, s := range steps {

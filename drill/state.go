@@ -9,7 +9,8 @@ import (
 
 // State is what a script has done to a cluster so far, as far as the commands tell.
 type State struct {
-	nodes  int
+	nodes  []message.NodeID // that are there, by number
+	next   message.NodeID   // the number of the next that joins
 	active []active
 }
 
@@ -20,14 +21,37 @@ type active struct {
 	ends    time.Duration    // by itself; 0 means not
 }
 
-// NewState is a whole cluster.
-func NewState(nodes int) *State { return &State{nodes: nodes} }
+// NewState is a whole cluster of nodes from 0 on.
+func NewState(nodes int) *State { return stateOf(firstNodes(nodes), message.NodeID(nodes)) }
+
+// stateOf is a whole cluster, where the next node gets a number.
+func stateOf(nodes []message.NodeID, next message.NodeID) *State {
+	return &State{nodes: slices.Clone(nodes), next: next}
+}
+
+func firstNodes(n int) []message.NodeID {
+	all := make([]message.NodeID, max(0, n))
+	for i := range all {
+		all[i] = message.NodeID(i)
+	}
+	return all
+}
+
+// has says whether there is such a node.
+func (s *State) has(n message.NodeID) bool { return slices.Contains(s.nodes, n) }
 
 // Do notes a command that was done. Its nodes are numbers.
 func (s *State) Do(at time.Duration, c Command) {
 	s.expire(at)
 	switch c.Verb {
 	case "", "reg spread": // registers stay where they are put: nothing is broken
+	case "node add":
+		s.nodes = append(s.nodes, s.next)
+		s.next++ // numbers are not used again
+	case "node remove":
+		n := c.Who[0].Node
+		s.nodes = slices.DeleteFunc(s.nodes, func(x message.NodeID) bool { return x == n })
+		s.active = slices.DeleteFunc(s.active, func(a active) bool { return len(a.command.Who) == 1 && a.command.Who[0].Node == n })
 	case "revive":
 		s.end(c.Who[0].Node, "kill", "disk full", "corrupt", "pause")
 	case "resume":
@@ -103,7 +127,7 @@ func (s *State) Out(at time.Duration) []message.NodeID {
 // Closing is what ends all that lasts: frozen nodes first, then links and disks, then the dead.
 func (s *State) Closing() []Command {
 	var first, last []Command
-	for n := range message.NodeID(s.nodes) {
+	for _, n := range s.nodes {
 		for _, a := range s.active {
 			if len(a.command.Who) != 1 || a.command.Who[0].Node != n {
 				continue

@@ -16,6 +16,18 @@ type worker struct {
 	work *workload
 	dice *rand.Rand
 	own  []*target // allocations of its own, written and not yet freed
+	held holding
+
+	// Where it is, of the nodes that there were when it looked last.
+	dial    Dial
+	close   func()
+	place   int
+	home    message.NodeID
+	settled *[]message.NodeID
+	retry   time.Time
+
+	// leases are those that it takes.
+	leases Leasing
 	// limbo are allocations whose free had no answer. They must not be freed again while others work: the
 	// address may be somebody else's by now.
 	limbo []message.Allocation
@@ -24,8 +36,9 @@ type worker struct {
 // workload is what the clients of a run share.
 type workload struct {
 	keys    *keyring
-	numbers atomic.Uint64 // of cells, and what makes sizes differ
-	next    atomic.Uint64 // the next register that nobody used
+	numbers atomic.Uint64                    // of cells, and what makes sizes differ
+	next    atomic.Uint64                    // the next register that nobody used
+	nodes   atomic.Pointer[[]message.NodeID] // that there are since some came or went; nil before
 }
 
 const (
@@ -56,6 +69,7 @@ func (w *worker) run(ctx context.Context, stop <-chan struct{}, interval time.Du
 			return false
 		case <-timer.C:
 		}
+		w.settle(ctx)
 		began := time.Now()
 		if errors.Is(w.step(ctx), errFull) {
 			return true
@@ -69,10 +83,13 @@ func (w *worker) step(ctx context.Context) error {
 	if t := w.work.keys.oldest(); t != nil {
 		return w.dismiss(ctx, t)
 	}
+	if w.leases != NoLeases && w.dice.IntN(leaseTurn) == 0 {
+		return w.hold(ctx)
+	}
 	if w.dice.IntN(8) == 0 {
 		return w.churn(ctx)
 	}
-	i := w.dice.IntN(len(w.work.keys.slots))
+	i := w.favorite()
 	t, calm, make := w.work.keys.pick(i)
 	if t == nil {
 		if make {
@@ -163,6 +180,12 @@ func (w *worker) churn(ctx context.Context) error {
 	w.own = append(w.own, t)
 	if _, _, err := w.read(ctx, t); full(err) != nil {
 		return err
+	}
+	if w.leases != NoLeases && w.dice.IntN(4) == 0 { // what is freed has ended before: no copy may tell of it then
+		mode, length := w.draw()
+		if _, err := w.lease(ctx, t, mode, length); err != nil {
+			return err
+		}
 	}
 	_, _, err = w.write(ctx, t, false)
 	return full(err)

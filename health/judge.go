@@ -61,7 +61,13 @@ func (j *judge) nodes() {
 		j.states[n.ID] = state
 		x := Node{ID: n.ID, State: state, Answers: answers, Detector: j.believed(n.ID)}
 		if answers {
-			x.CatchingUp, x.DiskFree, x.Version = !s.CaughtUp, s.DiskFree, s.Version
+			x.CatchingUp, x.DiskFree, x.Version, x.Memory = !s.CaughtUp, s.DiskFree, s.Version, s.Memory
+			if u := s.MemoryUse; u != nil {
+				x.MemoryLimit = u.Limit
+				if u.Full() {
+					j.warn("node %s takes %s of memory and is to stay within %s; `memory` says by what", n.ID, mebibytes(u.Resident), mebibytes(u.Limit))
+				}
+			}
 			if c, ok := j.v.Clocks[n.ID]; ok && !c.Unmeasured {
 				x.Clock = &c
 			}
@@ -134,6 +140,8 @@ func (j *judge) cluster() {
 	}
 	j.report.Cluster = c
 }
+
+func mebibytes(n uint64) string { return message.FormatSize(n >> 20 << 20) }
 
 func (j *judge) warn(format string, args ...any) {
 	j.report.Warnings = append(j.report.Warnings, fmt.Sprintf(format, args...))

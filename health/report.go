@@ -85,8 +85,11 @@ type Node struct {
 	Detector   string         `json:"detector"` // what most of the others' failure detectors say; empty if none says anything
 	CatchingUp bool           `json:"catching_up"`
 	DiskFree   uint64         `json:"disk_free"` // bytes; 0 where it is not known
-	Version    string         `json:"version"`
-	Clock      *Clock         `json:"clock,omitempty"`
+	// Memory is resident bytes, and MemoryLimit what it is to stay within; 0 where it is not known.
+	Memory      uint64 `json:"memory"`
+	MemoryLimit uint64 `json:"memory_limit"`
+	Version     string `json:"version"`
+	Clock       *Clock `json:"clock,omitempty"`
 }
 
 // Company is how a company is.

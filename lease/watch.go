@@ -78,6 +78,9 @@ func (w *Watch) Leads() bool { return w.leads }
 // Ended hears that a lease is over: its entry was applied.
 func (w *Watch) Ended(token uint64) { delete(w.leases, token) }
 
+// Knows says whether a lease stands, as far as entries were applied here.
+func (w *Watch) Knows(token uint64) bool { return w.leases[token] != nil }
+
 // Ask says to whom of those who hold the leases REVOKE is to be sent now: not to who was asked a moment ago, has
 // given its consent, or is at its end.
 func (w *Watch) Ask(tokens []uint64, now time.Duration) (send []Lease) {

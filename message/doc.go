@@ -95,6 +95,9 @@
 // last said so; the node counts them. With term 0 REGGET shows what is there, which no quorum may use.
 // It acknowledges, and shows, only what is on its disk.
 //
+// MEMBER asks the leader of company whether replica value belongs to it as Raft has it now; data says true or
+// false (JSON). A node deletes a replica only if the directory does not list it and its company says false.
+//
 // JOB and JOBRUN carry a JobRequest in data and, in value, how many milliseconds the asker waits.
 //
 // FAULT, HEAL, FAULTS and CORRUPT go to the launcher, as DIE, REVIVE, PAUSE and RESUME do, and carry JSON in data;

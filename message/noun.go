@@ -346,7 +346,7 @@ type Job struct {
 // Move names a change of a company's owners. In REPLACE: the replica on Node votes now, and the one that it
 // takes the place of leaves; with Node NoNode, Replica has left and nobody took its place. In MOVE: Node joins, in
 // a new replica, instead of replica From; with From 0 nobody leaves, and with Node NoNode nobody joins. Where From
-// itself is joining, it is given up, and who joins in its place does so instead of whom From would have replaced. In
+// itself is joining, Node is NoNode: the attempt is given up, and another one may join when From is out. In
 // RECOVER: the company begins anew from what replica From on Node holds.
 type Move struct {
 	Company CompanyID `json:"company"`
@@ -354,6 +354,8 @@ type Move struct {
 	Replica uint64    `json:"replica,omitempty"`
 	From    uint64    `json:"from,omitempty"`
 	Epoch   uint64    `json:"epoch,omitempty"` // in MOVE and RECOVER: refused if the directory has changed since
+	// Voters are in REPLACE the replicas that vote in the company, as its leader read it from Raft after the change.
+	Voters []uint64 `json:"voters,omitempty"`
 }
 
 // Lease is the right of a node to cache pages of a company.

@@ -61,7 +61,7 @@ const (
 	REGCONF
 	REGLIST
 	REGDIGEST
-	REGCHANGE // directory: the registers' members shall be those in Data; Value 1: as planned, by nobody's choice
+	REGCHANGE // directory: the registers' members shall be those in Data; Value 1: as planned, by nobody's choice, for the directory of epoch Size
 	REGDONE   // directory: the change to epoch Value is done
 	GOSSIP    // one packet of the failure detector; its answer says nothing
 	JOB       // do a job, described in Data, where most of its bytes are
@@ -91,6 +91,7 @@ const (
 	NODEADD    // launcher: start another node, as Data says
 	NODEREMOVE // launcher: drain node Value and let it go
 	RECOVER    // directory: a company begins anew from what a survivor, both in Data (Move), holds
+	MEMBER     // owners: does Raft count replica Value of Company? Only who leads it answers, with JSON: true or false
 
 	opEnd
 )
@@ -114,6 +115,7 @@ var opNames = [...]string{
 	EXPIRE: "EXPIRE", SYNC: "SYNC", LEASES: "LEASES",
 	CAPACITY: "CAPACITY", ADMIT: "ADMIT", DISMISS: "DISMISS", GONE: "GONE", MOVE: "MOVE", FOUND: "FOUND",
 	NODEADD: "NODEADD", NODEREMOVE: "NODEREMOVE", RECOVER: "RECOVER",
+	MEMBER: "MEMBER",
 }
 
 func (o Op) String() string {

@@ -29,7 +29,9 @@ type NodeStatus struct {
 	Boot        uint64          `json:"boot"`
 	Incarnation uint64          `json:"incarnation"`
 	UptimeMS    int64           `json:"uptime_ms"`
-	Memory      uint64          `json:"memory"` // resident bytes of the process
+	Memory      uint64          `json:"memory"`               // resident bytes of the process
+	MemoryUse   *MemoryUse      `json:"memory_use,omitempty"` // what it is taken by; nil from an older program
+	Cache       CacheStatus     `json:"cache"`                // what it keeps under leases
 	CaughtUp    bool            `json:"caught_up"`
 	Control     string          `json:"control,omitempty"` // where the launcher takes kill, revive, pause, resume
 	Replicas    []ReplicaStatus `json:"replicas"`
@@ -43,6 +45,15 @@ type NodeStatus struct {
 	// Delays are what a topology or a fault puts on the frames that this node sends to its neighbours, where it
 	// does; not what the network itself takes.
 	Delays []Delay `json:"delays,omitempty"`
+}
+
+// CacheStatus is what a node keeps under leases.
+type CacheStatus struct {
+	Bytes  uint64 `json:"bytes"`
+	Budget uint64 `json:"budget"` // that it may keep now
+	Pages  uint64 `json:"pages"`
+	Dirty  uint64 `json:"dirty"` // bytes that are not written back
+	Leases uint64 `json:"leases"`
 }
 
 // Delay is how late frames to a node leave.

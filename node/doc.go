@@ -15,6 +15,9 @@
 // forgotten (one minute at most for each change, however large); when elections were; how soon an unfinished
 // transaction is settled. It does not shift what waits: timeouts, elections and the failure detector.
 //
+// Memory (memory.go): what is held is counted by what it is for, and watch tells the collector and the cache how much
+// they may take; docs/design/memory.md says what bounds each part.
+//
 // Goroutines, all ended by Close, which waits for them:
 //
 //	who                 started by   waits for                  bound
@@ -23,8 +26,17 @@
 //	watch               Start        a tick of half a second    1; runs mend and settle in turn
 //	SQL, LOG and texts  handle       SQLite, a dump's stacks    queries; beyond them Busy
 //	HTTP                Start        requests                   package web
+//	lessor              Start        leases that end, REVOKEs   1; package lease's queue of those who wait
+//	holder              Start        the ends of its leases     1, and its flushes
+//	leased requests     handle       a leader's answer          holderSlots; beyond them Busy
 //	lanes               owner        entries                    package owner
 //	connections         transport    the network                package transport
+//
+// Leases (docs/design/leases.md): lessor.go is what this node does for them where it leads, holder.go and holderdo.go
+// what it does as their holder. Both work by the rules of packages lease and cache and send what those ask for.
+//
+// N3  A REVOKE is answered only when nothing under that lease is dirty or used any more.
+// N4  What a holder keeps changes only by answers that it can place in the order of the log: see holder.through.
 //
 // Next: package cluster, which starts nodes as processes.
 package node

@@ -33,7 +33,7 @@ func (n *Node) planNext() {
 		for ctx.Err() == nil && r.Leads() {
 			d := directoryOf(r)
 			lost := n.lost()
-			c := ring.Next(d, func(id message.NodeID) bool { return lost[id] })
+			c := ring.NextBeside(d, func(id message.NodeID) bool { return lost[id] }, n.changes.stuck(d, time.Now()))
 			if c.Op == message.NONE {
 				return
 			}
@@ -50,6 +50,35 @@ func (n *Node) planNext() {
 	})
 	if !started {
 		n.planning.Store(false)
+	}
+}
+
+// stuckAfter is how long a change of a company's owners may last before others need not wait for it. Who catches up for
+// longer costs the network that much more.
+const stuckAfter = time.Minute
+
+// changes are those of companies' owners that are under way, and since when the planner has seen them.
+type changes map[message.CompanyID]change
+
+type change struct {
+	replica uint64 // who joins or leaves
+	since   time.Time
+}
+
+// stuck says of which companies the same change lasts for too long.
+func (s changes) stuck(d *message.Directory, now time.Time) func(message.CompanyID) bool {
+	for i := range d.Companies {
+		c := &d.Companies[i]
+		at := slices.IndexFunc(c.Owners, func(o message.Owner) bool { return o.Joining || o.Leaving })
+		if at < 0 {
+			delete(s, c.ID)
+		} else if r := c.Owners[at].Replica; s[c.ID].replica != r {
+			s[c.ID] = change{r, now}
+		}
+	}
+	return func(id message.CompanyID) bool {
+		x, under := s[id]
+		return under && now.Sub(x.since) >= stuckAfter
 	}
 }
 
@@ -86,9 +115,9 @@ func (n *Node) unsure(c *message.Company) bool {
 	return slices.ContainsFunc(c.Owners, func(o message.Owner) bool { return n.members.State(o.Node) == member.Suspect })
 }
 
-// record tells the directory what has become of a replica.
-func (n *Node) record(ctx context.Context, r *owner.Replica, s owner.Step) {
-	move := message.Move{Company: r.ID, Node: s.Node, Replica: s.Replica}
+// record tells the directory what has become of a replica, and who votes now.
+func (n *Node) record(ctx context.Context, r *owner.Replica, s owner.Step, members owner.Members) {
+	move := message.Move{Company: r.ID, Node: s.Node, Replica: s.Replica, Voters: slices.Sorted(maps.Keys(members.Voting))}
 	if s.Kind == owner.Forget {
 		move.Node = message.NoNode
 	}

@@ -20,17 +20,18 @@ var handlers map[message.Op]handler
 
 func init() {
 	handlers = map[message.Op]handler{
-		message.MALLOC: logged, message.FREE: logged, message.WRITE: logged, message.CAS: logged, message.ADD: logged,
+		message.MALLOC: logged, message.FREE: logged, message.WRITE: write, message.CAS: write, message.ADD: write,
 		message.RESERVE: logged, message.COMMIT: logged, message.CONFIRM: logged, message.ABORT: logged,
 		message.OUTCOME: logged, message.DROP: logged, message.FINISH: logged,
 		message.REGCHANGE: directoryLogged, message.REGDONE: directoryLogged, message.JOBADD: addJob, message.JOBDROP: directoryLogged,
 		message.BOOT: directoryLogged, message.RETIRE: directoryLogged, message.REPLACE: directoryLogged,
 		message.ADMIT: directoryLogged, message.DISMISS: directoryLogged, message.GONE: directoryLogged,
 		message.MOVE: directoryLogged, message.FOUND: directoryLogged, message.RECOVER: directoryLogged, message.CAPACITY: logged,
-		message.READ: read, message.DUMP: read, message.TABLE: read,
+		message.READ: readBytes, message.DUMP: read, message.TABLE: read, message.LEASES: read,
+		message.LEASE: takeLease, message.RELEASE: giveLease, message.REVOKE: revokeLease, message.SYNC: syncLeases,
 		message.TEST: test, message.NONE: test,
 		message.DIRECTORY: answerDirectory, message.STATUS: answerStatus, message.STATS: answerStats,
-		message.ELECTIONS: answerElections, message.WHOISLEADER: whoIsLeader, message.LEADER: moveLeader,
+		message.ELECTIONS: answerElections, message.WHOISLEADER: whoIsLeader, message.LEADER: moveLeader, message.MEMBER: answerMember,
 		message.SQL: answerSQL, message.LOG: answerLog, message.VERIFY: answerVerify,
 		message.GOROUTINES: answerGoroutines, message.METRICS: answerMetrics, message.JOURNAL: answerJournal,
 		message.REGTAG: registers, message.REGGET: registers, message.REGPUT: registers, message.REGCONF: registers,
@@ -42,7 +43,7 @@ func init() {
 	}
 }
 
-// Handle takes a request from the transport or from this node's own client.
+// Handle does a request of this node's own client, or one from the transport that take has let in.
 func (n *Node) Handle(m *message.Message, reply func(*message.Message)) {
 	begin := time.Now()
 	answer := func(a *message.Message) {
@@ -85,7 +86,7 @@ func logged(n *Node, m *message.Message, reply func(*message.Message)) {
 		return
 	}
 	if r := n.mine(m, reply); r != nil {
-		r.Do(m, reply)
+		n.lessor.do(r, m, reply)
 	}
 }
 
@@ -99,8 +100,16 @@ func directoryLogged(n *Node, m *message.Message, reply func(*message.Message)) 
 }
 
 func read(n *Node, m *message.Message, reply func(*message.Message)) {
-	if r := n.mine(m, reply); r != nil {
-		r.Read(m, reply)
+	r := n.mine(m, reply)
+	switch {
+	case r == nil:
+	case m.Op == message.LEASES:
+		r.Read(m, func(a *message.Message) {
+			n.lessor.withLeft(a)
+			reply(a)
+		})
+	default:
+		n.lessor.do(r, m, reply)
 	}
 }
 
@@ -154,11 +163,13 @@ func answerDirectory(n *Node, m *message.Message, reply func(*message.Message)) 
 // Status is what this node knows of itself.
 func (n *Node) Status() message.NodeStatus {
 	s := message.NodeStatus{ID: n.cfg.ID, Pid: os.Getpid(), Address: n.cfg.Listener.Addr().String(), Version: n.cfg.Version,
-		Boot: n.identity.Boot, Incarnation: n.cfg.Incarnation, UptimeMS: time.Since(n.started).Milliseconds(), Memory: residentBytes(), Control: n.cfg.Control}
+		Boot: n.identity.Boot, Incarnation: n.cfg.Incarnation, UptimeMS: time.Since(n.started).Milliseconds(), Control: n.cfg.Control}
+	use := n.memoryUse()
+	s.Memory, s.MemoryUse = use.Resident, &use
 	if n.cfg.HTTP != nil {
 		s.HTTP = n.cfg.HTTP.Addr().String()
 	}
-	s.CaughtUp = n.missing() == nil
+	s.CaughtUp, s.Cache = n.missing() == nil, n.holder.status()
 	s.TimeMS = time.Now().UnixMilli()
 	s.DiskFree, s.DiskTotal = diskSpace(n.cfg.Dir)
 	s.Detector, s.Jobs = n.beliefs(), n.jobs.Running()
@@ -229,6 +240,10 @@ func moveLeader(n *Node, m *message.Message, reply func(*message.Message)) {
 		return
 	}
 	c := n.directory.Load().Company(m.Company)
+	if c == nil { // founded, and led, before this node's directory has it
+		reply(m.Answer(message.Unavailable, fmt.Sprintf("node %s does not know yet who owns company %s; ask again", n.cfg.ID, m.Company)))
+		return
+	}
 	for _, o := range c.Owners {
 		if o.Node == to && !o.Joining {
 			if err := r.Transfer(o.Replica); err != nil {

@@ -53,6 +53,7 @@ func (w webHeap) Idempotent(id message.ClientID) web.Heap { return webHeap{w.Hea
 // counters are the numbers that other rooms keep, for STATS.
 func (n *Node) counters() []message.Counter {
 	out := []message.Counter{{Name: "raft_batches_refused", Value: n.inbox.Refused.Load()}, {Name: "malformed_requests", Value: n.stats.refused.Load()}}
+	out = append(out, n.leaseCounters()...)
 	out = append(out, n.keeper.Counters()...)
 	return append(out, n.transport.Stats()...)
 }
@@ -64,6 +65,9 @@ func (n *Node) writeMetrics(w io.Writer) {
 		fmt.Fprintf(w, "dmalloc_%s_total %d\n", c.Name, c.Value)
 	}
 	for _, g := range n.keeper.Gauges() {
+		fmt.Fprintf(w, "dmalloc_%s %d\n", g.Name, g.Value)
+	}
+	for _, g := range n.leaseGauges() {
 		fmt.Fprintf(w, "dmalloc_%s %d\n", g.Name, g.Value)
 	}
 	one, two := n.keeper.Reads()
@@ -89,6 +93,7 @@ func (n *Node) writeMetrics(w io.Writer) {
 		fmt.Fprintf(w, "dmalloc_certificate_expires_seconds %d\ndmalloc_certificate_usable %d\n", n.cfg.Certs.Expires().Unix(), usable)
 	}
 	n.writeMoves(w)
+	writeMemory(w, *s.MemoryUse)
 	fmt.Fprintf(w, "dmalloc_boot %d\n", s.Boot)
 	for _, r := range s.Replicas {
 		leads := 0

@@ -23,7 +23,10 @@ type identity struct {
 	Incarnation uint64         `json:"incarnation"`
 	Boot        uint64         `json:"boot"` // how many times the node has started here
 	Replicas    []kept         `json:"replicas"`
-	Registers   bool           `json:"registers"` // their files are there: without them this incarnation has lost its memory
+	// Dropped is the greatest replica of each company that was deleted here. Nothing at or below it starts again: going by
+	// a directory of before it would begin anew, or vote, without its memory.
+	Dropped   map[message.CompanyID]uint64 `json:"dropped,omitempty"`
+	Registers bool                         `json:"registers"` // their files are there: without them this incarnation has lost its memory
 	// Sum is the CRC-32C of the file without this field; empty in files of programs that kept none.
 	Sum string `json:"sum,omitempty"`
 }
@@ -131,6 +134,15 @@ func (id *identity) find(c message.CompanyID, replica uint64) *kept {
 // forget drops the row of a company's replica.
 func (id *identity) forget(c message.CompanyID, replica uint64) {
 	id.Replicas = slices.DeleteFunc(id.Replicas, func(k kept) bool { return k.Company == c && k.Replica == replica })
+}
+
+// dropped drops the row of a replica whose files are deleted, for good.
+func (id *identity) dropped(c message.CompanyID, replica uint64) {
+	id.forget(c, replica)
+	if id.Dropped == nil {
+		id.Dropped = map[message.CompanyID]uint64{}
+	}
+	id.Dropped[c] = max(id.Dropped[c], replica)
 }
 
 // save replaces the file at once and durably.

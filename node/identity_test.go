@@ -53,6 +53,24 @@ func TestIdentity(t *testing.T) {
 	}
 }
 
+// What was deleted is remembered, also by the next start, and of each company the greatest.
+func TestIdentityRemembersWhatWasDropped(t *testing.T) {
+	dir := t.TempDir()
+	id, err := openIdentity(dir, config(2, "ab", 0), []kept{{Company: 6, Replica: 1}, {Company: 6, Replica: 4}, {Company: 7, Replica: 2}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id.dropped(6, 4)
+	id.dropped(6, 1)
+	if err := id.save(dir); err != nil {
+		t.Fatal(err)
+	}
+	again, err := openIdentity(dir, config(2, "ab", 0), nil)
+	if err != nil || len(again.Replicas) != 1 || again.Dropped[6] != 4 || again.Dropped[7] != 0 {
+		t.Fatalf("%+v, %v", again, err)
+	}
+}
+
 func TestHistogram(t *testing.T) {
 	var h histogram
 	for i := 1; i <= 1000; i++ {

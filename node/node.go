@@ -49,10 +49,11 @@ type Config struct {
 	Peers   []message.Node
 	Faults  fault.View // what is wrong on purpose from the start
 	Log     *slog.Logger
-	Journal func() []byte // the last lines of Log, for JOURNAL; nil if nobody keeps them
-	Debug   bool          // profiles over HTTP
-	Certs   *certs.Config // for everything that listens or dials; nil: no TLS
-	Tokens  [][]byte      // SHA-256 of what HTTP requests must show one of; empty: they need none
+	Journal func() []byte      // the last lines of Log, for JOURNAL; nil if nobody keeps them
+	Debug   bool               // profiles over HTTP
+	Collect func(limit uint64) // tells the garbage collector how many bytes it should stay within; nil: nothing does
+	Certs   *certs.Config      // for everything that listens or dials; nil: no TLS
+	Tokens  [][]byte           // SHA-256 of what HTTP requests must show one of; empty: they need none
 	Version string
 }
 
@@ -67,6 +68,7 @@ type Node struct {
 	table     *pagetable.Table
 	heap      *client.Heap
 	web       *web.Server
+	memory    memory
 	stats     *stats
 	started   time.Time
 	queries   chan struct{} // slots of SQL and LOG
@@ -75,6 +77,8 @@ type Node struct {
 	members   *member.Members
 	jobs      *job.Runner
 	modules   modules
+	holder    *holder
+	lessor    *lessor
 	near      *client.Heap // prefers this node's own replicas, for jobs
 
 	directory atomic.Pointer[message.Directory]
@@ -83,7 +87,9 @@ type Node struct {
 	electMu  sync.Mutex
 	election *election.History
 
-	seatMu sync.Mutex // one change of what this node owns at a time
+	seatMu sync.Mutex           // one change of what this node owns at a time
+	free   map[seatID]bool      // replicas here that their companies do not count
+	failed map[seatID]time.Time // when a replica could not be started
 
 	disk  faultfs.Switch // under the log and the registers
 	clock atomic.Int64   // nanoseconds that this node's clock is wrong by
@@ -91,6 +97,8 @@ type Node struct {
 	open     atomic.Bool   // the owners are there: requests can be answered
 	moving   atomic.Bool   // a task moves registers
 	planning atomic.Bool   // a task plans for the directory
+	changes  changes       // only that task uses it
+	asking   atomic.Bool   // a task asks who may be deleted
 	left     chan struct{} // closed when the directory says that this node has left
 	leaving  sync.Once
 
@@ -113,7 +121,7 @@ const queries = 8 // SQL and LOG requests under way; beyond them Busy
 // Start opens the node's files and begins to serve. It returns before the node has caught up: see Ready.
 func Start(cfg Config) (_ *Node, err error) {
 	n := &Node{cfg: cfg, stats: newStats(), started: time.Now(), queries: make(chan struct{}, queries),
-		election: election.New(), failure: make(chan error, 1), left: make(chan struct{}), prefer: map[message.CompanyID]bool{}}
+		election: election.New(), failure: make(chan error, 1), left: make(chan struct{}), prefer: map[message.CompanyID]bool{}, free: map[seatID]bool{}, failed: map[seatID]time.Time{}, changes: changes{}}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
@@ -137,10 +145,13 @@ func Start(cfg Config) (_ *Node, err error) {
 	n.SetPeers(cfg.Peers, nil)
 	n.SetFaults(cfg.Faults)
 	n.control = client.NewControl(cfg.Control, client.Options{Certs: cfg.Certs})
+	n.jobs = job.New(job.Config{Log: cfg.Log}) // of which the members tell
 	if err := n.openMembers(n.directory.Load()); err != nil {
 		return nil, err
 	}
-	c := client.Config{Carrier: carrier{n}, Home: cfg.ID, Directory: n.directory.Load(), States: n.control.States, Faults: n.control.Faults, Doubt: n.doubt}
+	n.holder, n.lessor = newHolder(n), newLessor(n)
+	n.memory.cached = n.holder
+	c := client.Config{Carrier: carrier{n}, Home: cfg.ID, Directory: n.directory.Load(), States: n.control.States, Faults: n.control.Faults, Doubt: n.doubt, Local: n.holder}
 	if n.heap, err = client.New(c); err != nil {
 		return nil, err
 	}
@@ -148,7 +159,6 @@ func Start(cfg Config) (_ *Node, err error) {
 	if n.near, err = client.New(c); err != nil {
 		return nil, err
 	}
-	n.jobs = job.New(job.Config{Log: cfg.Log})
 	if err := n.openRegisters(); err != nil {
 		return nil, err
 	}
@@ -162,6 +172,8 @@ func Start(cfg Config) (_ *Node, err error) {
 	n.tasks.Go(func() { n.table.Run(n.ctx) })
 	n.tasks.Go(n.announce)
 	n.tasks.Go(n.watch)
+	n.tasks.Go(n.lessor.run)
+	n.tasks.Go(n.holder.run)
 	return n, nil
 }
 
@@ -198,7 +210,7 @@ func (n *Node) openOwners(initial *message.Directory) (err error) {
 		Node: n.cfg.ID, Incarnation: n.cfg.Incarnation, Settings: n.cfg.Settings, Dir: n.cfg.Dir,
 		Carrier: n.transport, Inbox: &n.inbox, Observer: observer{n}, Led: n.led,
 		Entry: func(wait, commit time.Duration) { n.stats.queue.add(wait); n.stats.commit.add(commit) },
-		Index: n.stats.readIndex.add, Disk: &n.disk, Failed: n.fail, Now: n.now,
+		Index: n.stats.readIndex.add, Disk: &n.disk, Failed: n.fail, Now: n.now, Leaving: n.identity.leaving(),
 	})
 	if err != nil {
 		return err
@@ -206,9 +218,8 @@ func (n *Node) openOwners(initial *message.Directory) (err error) {
 	for _, c := range initial.Companies {
 		n.host.Know(c.ID, c.Owners)
 	}
-	have := n.host.Kept()
 	for _, k := range n.identity.Replicas {
-		if replica, ok := have[k.Company]; k.Started && !k.Removed && (!ok || replica != k.Replica) {
+		if k.Started && !k.Removed && !n.host.Keeps(k.Company, k.Generation, k.Replica) {
 			return message.Errorf(message.Corrupt, "node %s has lost the log of company %s; start it with revive %s --wipe", n.cfg.ID, k.Company, n.cfg.ID)
 		}
 	}
@@ -217,12 +228,13 @@ func (n *Node) openOwners(initial *message.Directory) (err error) {
 			continue // takeSeats deletes it
 		}
 		c := initial.Company(k.Company)
-		if _, ok := have[k.Company]; !ok && !k.Joined && (c == nil || k.Generation > 0) {
+		have := n.host.Keeps(k.Company, k.Generation, k.Replica)
+		if !have && !k.Joined && (c == nil || k.Generation > 0) {
 			n.identity.forget(k.Company, k.Replica) // it was about to found a company; the directory says with whom
 			continue
 		}
 		seat := owner.Seat{Company: k.Company, Generation: k.Generation, Replica: k.Replica, Voting: !k.Joined, Join: k.Joined && !k.Started, Seeded: k.Seeded}
-		if _, ok := have[k.Company]; !ok && !k.Joined {
+		if !have && !k.Joined {
 			for _, o := range c.Owners {
 				seat.Founders = append(seat.Founders, message.Founder{Node: o.Node, Replica: o.Replica})
 			}
@@ -249,13 +261,12 @@ func (n *Node) seat(s owner.Seat) error {
 		}
 		state = owner.NewHeap(cfg)
 	}
-	k := n.identity.find(s.Company, s.Replica)
-	if k == nil {
+	if n.identity.find(s.Company, s.Replica) == nil {
 		n.identity.Replicas = append(n.identity.Replicas, kept{Company: s.Company, Generation: s.Generation, Replica: s.Replica, Joined: s.Join, Seeded: s.Seeded})
 		if err := n.identity.save(n.cfg.Dir); err != nil {
+			n.identity.forget(s.Company, s.Replica) // what is not kept must not start
 			return err
 		}
-		k = n.identity.find(s.Company, s.Replica)
 	}
 	r, err := n.host.Start(s, state)
 	if err != nil {
@@ -264,11 +275,21 @@ func (n *Node) seat(s owner.Seat) error {
 	if s.Company != 0 {
 		n.table.Attach(s.Company, source{r})
 	}
-	if !k.Started {
-		k.Started = true
-		return n.identity.save(n.cfg.Dir)
+	return n.begun(s.Company, s.Replica)
+}
+
+// begun keeps that a replica has a log, without which it does not start again.
+func (n *Node) begun(id message.CompanyID, replica uint64) error {
+	k := n.identity.find(id, replica)
+	if k.Started {
+		return nil
 	}
-	return nil
+	k.Started = true
+	err := n.identity.save(n.cfg.Dir)
+	if err != nil {
+		k.Started = false // to be kept at the next tick
+	}
+	return err
 }
 
 // SetPeers takes in where the other nodes listen now, and which are dead.
@@ -318,6 +339,9 @@ func (n *Node) spawn(f func()) bool {
 	return true
 }
 
+// Heap is how the process that a node is in uses the heap: what is held under leases it reads without a message.
+func (n *Node) Heap() *client.Heap { return n.heap }
+
 // Failed gives the reason for which the node must end, when there is one.
 func (n *Node) Failed() <-chan error { return n.failure }
 
@@ -328,8 +352,16 @@ func (n *Node) fail(err error) {
 	}
 }
 
+// releaseTime is how long a node that ends tries to give its leases back.
+const releaseTime = time.Second
+
 // Close stops everything and waits for it.
 func (n *Node) Close() {
+	if n.open.Load() {
+		ctx, cancel := context.WithTimeout(n.ctx, releaseTime)
+		n.holder.close(ctx)
+		cancel()
+	}
 	n.taskMu.Lock()
 	n.closed = true
 	n.taskMu.Unlock()

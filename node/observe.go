@@ -14,6 +14,7 @@ func (o observer) Applied(id message.CompanyID, a company.Applied) {
 	if id == 0 {
 		o.n.readDirectory()
 	}
+	o.n.lessor.applied(id, a)
 	o.n.table.Changed(id, a.Changed, a.Log)
 	if len(a.Leases) > 0 {
 		tokens := make([]uint64, len(a.Leases))
@@ -29,6 +30,7 @@ func (o observer) Restored(id message.CompanyID) {
 		o.n.readDirectory()
 		return
 	}
+	o.n.lessor.restored(id)
 	if r := o.n.host.Replica(id); r != nil {
 		o.n.table.Attach(id, source{r})
 	}

@@ -39,12 +39,9 @@ func (n *Node) saved(c *message.Company, k kept) bool {
 	return true
 }
 
-// canBegin says whether the founder of a later generation may start: the replica that it takes the place of is
-// deleted, and what that one held is kept. Without that it would begin with nothing.
+// canBegin says whether the founder of a later generation may start: what the replica held that it takes the place
+// of is kept. Without that it would begin with nothing.
 func (n *Node) canBegin(id message.CompanyID, replica uint64) bool {
-	if slices.ContainsFunc(n.identity.Replicas, func(k kept) bool { return k.Company == id }) {
-		return false // the next tick
-	}
 	if !n.host.HasSeed(id, replica) {
 		n.cfg.Log.Error("a company cannot begin anew: what it shall begin from is not here", "company", id, "replica", replica)
 		return false

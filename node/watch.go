@@ -13,6 +13,7 @@ const (
 	watchEvery   = 500 * time.Millisecond
 	watchBusy    = 50 * time.Millisecond // while a change of membership is under way
 	tidyEvery    = 6                     // ticks
+	lookEvery    = 6                     // ticks after which a company that does not change is looked at
 	directoryTTL = 4                     // ticks after which the directory is asked for again
 	settleAfter  = 2 * time.Second       // how long a transaction may stand unfinished before its owner asks
 	settleTime   = time.Second           // for all of a company at one tick: others wait behind them
@@ -67,6 +68,7 @@ func (n *Node) watch() {
 	defer timer.Stop()
 	pending := map[message.CompanyID]map[company.PendingKey]time.Time{}
 	tidy := newTidy()
+	n.stayWithin()
 	for tick := 1; ; tick++ {
 		select {
 		case <-n.ctx.Done():
@@ -77,8 +79,9 @@ func (n *Node) watch() {
 		if n.outOfDate() && (tick%directoryTTL == 1 || n.unsettled()) {
 			n.askDirectory()
 		}
+		n.stayWithin()
 		if tick%tidyEvery == 0 {
-			tidy.look(n.stats)
+			tidy.look()
 		}
 		n.takeSeats()
 		n.moveRegisters()
@@ -96,7 +99,7 @@ func (n *Node) watch() {
 				continue
 			}
 			if n.sealed(r) {
-				n.mend(r)
+				n.mend(r, tick%lookEvery == 0)
 			}
 			n.prefers(r)
 			n.size(r)
@@ -132,11 +135,12 @@ func (n *Node) askDirectoryNow(ctx context.Context) {
 	}
 }
 
-// mend takes the next step towards the owners that the directory wants for a company led here.
-func (n *Node) mend(r *owner.Replica) {
+// mend takes the next step towards the owners that the directory wants for a company led here. Also where no change is
+// under way Raft may count one that the directory does not list, or whose disk is lost: look has it look for those.
+func (n *Node) mend(r *owner.Replica, look bool) {
 	d := n.directory.Load()
 	c := d.Company(r.ID)
-	if c == nil || !c.Changing() || n.unsure(c) {
+	if c == nil || !c.Changing() && !look || n.unsure(c) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(n.ctx, 3*time.Second)
@@ -159,7 +163,7 @@ func (n *Node) mend(r *owner.Replica) {
 		case owner.Settled, owner.Wait:
 			return
 		case owner.Record, owner.Forget:
-			n.record(ctx, r, step)
+			n.record(ctx, r, step, members)
 			return
 		}
 		if err := r.Take(ctx, step, d.Node(step.Node).Incarnation, order); err != nil {
@@ -200,7 +204,7 @@ func (n *Node) settle(r *owner.Replica, seen map[company.PendingKey]time.Time) m
 		if p.State == message.Reserved {
 			err = n.heap.Settle(ctx, r.ID, p.HomeCompany, p.Txn)
 		} else {
-			err = n.heap.Release(ctx, r.ID, p.Address, p.Txn, p.Blocks[1:])
+			err = n.heap.ReleaseParts(ctx, r.ID, p.Address, p.Txn, p.Blocks[1:])
 		}
 		if err != nil {
 			n.cfg.Log.Warn("settle a transaction", "company", r.ID, "txn", p.Txn.String(), "error", err)

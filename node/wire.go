@@ -13,8 +13,8 @@ import (
 func (n *Node) openTransport() (err error) {
 	n.transport, err = transport.New(transport.Config{
 		Self: n.cfg.ID, Cluster: clusterNumber(n.cfg.Settings.Cluster), Incarnation: n.cfg.Incarnation, Listener: n.cfg.Listener,
-		Handle: func(_ context.Context, _ transport.Peer, m *message.Message, reply func(*message.Message)) {
-			n.Handle(m, reply)
+		Handle: func(_ context.Context, from transport.Peer, m *message.Message, reply func(*message.Message)) {
+			n.take(from.Role, m, reply)
 		},
 		Raft:  n.inbox.Batch,
 		Chunk: n.inbox.Chunk,

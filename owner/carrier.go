@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 
 	"github.com/lni/dragonboat/v4/config"
@@ -27,12 +28,27 @@ type Inbox struct {
 	Refused atomic.Uint64 // batches and chunks that were dropped as malformed or misdirected
 }
 
+// open is where deliveries go, nil if nowhere. The caller holds it open until it calls gate.RUnlock.
+func (in *Inbox) open() *raftTransport {
+	t := in.to.Load()
+	if t == nil {
+		return nil
+	}
+	t.gate.RLock()
+	if t.closed {
+		t.gate.RUnlock()
+		return nil
+	}
+	return t
+}
+
 // Batch takes a batch of Raft messages that arrived from a node.
 func (in *Inbox) Batch(from message.NodeID, incarnation uint64, payload []byte) {
-	t := in.to.Load()
+	t := in.open()
 	if t == nil {
 		return
 	}
+	defer t.gate.RUnlock()
 	batch, err := decodeBatch(payload)
 	if err == nil {
 		err = t.check(from, incarnation, batch)
@@ -46,10 +62,11 @@ func (in *Inbox) Batch(from message.NodeID, incarnation uint64, payload []byte) 
 
 // Chunk takes a piece of a snapshot; false ends the sender's stream.
 func (in *Inbox) Chunk(from message.NodeID, incarnation uint64, payload []byte) bool {
-	t := in.to.Load()
+	t := in.open()
 	if t == nil {
 		return false
 	}
+	defer t.gate.RUnlock()
 	chunk, err := decodeChunk(payload)
 	if err != nil || chunk.DeploymentId != t.cfg.GetDeploymentID() || !known(chunk.ShardID) {
 		in.Refused.Add(1)
@@ -99,6 +116,11 @@ type raftTransport struct {
 	cfg      config.NodeHostConfig
 	messages raftio.MessageHandler
 	chunks   raftio.ChunkHandler
+
+	// Held for reading while something is delivered: Dragonboat takes itself apart behind Close, and what is delivered
+	// then meets nothing.
+	gate   sync.RWMutex
+	closed bool // guarded by gate
 }
 
 var _ raftio.ITransport = (*raftTransport)(nil)
@@ -147,7 +169,11 @@ func (t *raftTransport) Start() error {
 	return nil
 }
 
+// Close waits for what is being delivered.
 func (t *raftTransport) Close() error {
+	t.gate.Lock()
+	t.closed = true
+	t.gate.Unlock()
 	t.owner.Inbox.to.CompareAndSwap(t, nil)
 	return nil
 }

@@ -39,7 +39,7 @@ func FuzzInbox(f *testing.F) {
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		var in Inbox
 		in.Batch(1, 2, payload) // nobody is there yet
-		tr := *own
+		tr := raftTransport{owner: own.owner, cfg: own.cfg}
 		tr.messages = func(b pb.MessageBatch) {
 			if b.DeploymentId != 7 || b.SourceAddress != source {
 				t.Fatalf("a batch of %d from %s", b.DeploymentId, b.SourceAddress)

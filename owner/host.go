@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/lni/dragonboat/v4"
@@ -47,6 +48,8 @@ type Config struct {
 	Now func() time.Time
 	// Failed hears once, and must not wait, that the disk failed: the process has to end. Without it Dragonboat panics.
 	Failed func(error)
+	// Leaving are the replicas whose Drop has begun: it may have been cut short anywhere.
+	Leaving []Seat
 }
 
 // Host holds the replicas of this node over one Dragonboat NodeHost.
@@ -62,6 +65,8 @@ type Host struct {
 	// Reports of leaders whose node was not known yet: a replica that joined while this node was away.
 	strangers map[message.CompanyID]raftio.LeaderInfo
 
+	queued atomic.Int64 // bytes of data in the queues of all replicas
+
 	outgrown chan message.CompanyID // companies whose log wants a snapshot; full means that one is under way
 	ctx      context.Context
 	cancel   context.CancelFunc
@@ -69,7 +74,7 @@ type Host struct {
 }
 
 const (
-	maxInMemLog  = 256 << 20 // bytes of unapplied entries a replica holds before it slows its clients down
+	maxInMemLog  = 64 << 20  // bytes of unapplied entries a replica holds before it slows its clients down
 	maxRaftQueue = 128 << 20 // bytes of Dragonboat's queues to and from a peer
 	keptEntries  = 256       // entries kept behind a snapshot, so that a follower a little late needs no snapshot
 )
@@ -86,7 +91,7 @@ func Open(cfg Config) (*Host, error) {
 		return nil, err
 	}
 	if cfg.Files == nil {
-		if _, err := tanlog.Check(dir); err != nil {
+		if _, err := tanlog.Check(dir, pairs(cfg.Leaving)...); err != nil {
 			return nil, err
 		}
 	}
@@ -128,6 +133,13 @@ func Open(cfg Config) (*Host, error) {
 	h.tasks.Go(h.snapshots)
 	h.tasks.Go(h.resign)
 	return h, nil
+}
+
+func pairs(seats []Seat) (all []tanlog.Pair) {
+	for _, s := range seats {
+		all = append(all, tanlog.Pair{Shard: shardOf(s.Company, s.Generation), Replica: s.Replica})
+	}
+	return all
 }
 
 // Close stops the replicas and closes the log.
@@ -219,7 +231,11 @@ func (h *Host) Drop(ctx context.Context, id message.CompanyID, generation, repli
 		if err := h.nh.StopReplica(shard, replica); err != nil && !errors.Is(err, dragonboat.ErrShardNotFound) {
 			return err
 		}
-		return h.nh.SyncRemoveData(ctx, shard, replica)
+		err := h.nh.SyncRemoveData(ctx, shard, replica)
+		if errors.Is(err, dragonboat.ErrShardNotStopped) { // another replica of the company runs here
+			err = h.nh.RemoveData(shard, replica)
+		}
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("delete replica %d of company %s: %w", replica, id, err)
@@ -269,7 +285,19 @@ func (h *Host) nodeOf(id message.CompanyID, replica uint64) (message.NodeID, boo
 	return n, ok
 }
 
-// Kept lists the replicas that have a log here.
+// Keeps says whether a replica has a log here.
+func (h *Host) Keeps(id message.CompanyID, generation, replica uint64) bool {
+	if info := h.nh.GetNodeHostInfo(dragonboat.NodeHostInfoOption{}); info != nil {
+		for _, n := range info.LogInfo {
+			if n.ShardID == shardOf(id, generation) && n.ReplicaID == replica {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Kept lists the replicas that have a log here, of each company one: two have while the deletion of one goes on.
 func (h *Host) Kept() map[message.CompanyID]uint64 {
 	kept := map[message.CompanyID]uint64{}
 	if info := h.nh.GetNodeHostInfo(dragonboat.NodeHostInfoOption{}); info != nil {

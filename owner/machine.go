@@ -90,6 +90,7 @@ type machine struct {
 	applied atomic.Uint64 // index of the last entry that state holds
 	asked   atomic.Bool   // for a snapshot that has not ended
 	logged  uint64        // bytes applied since the last snapshot; only the apply goroutine
+	saving  saving        // which snapshots are being written; under mu
 
 	keep sums // for VERIFY
 
@@ -183,10 +184,19 @@ func (c *machine) PrepareSnapshot() (any, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.logged = 0
+	c.saving.prepare(c.state)
 	return c.state.Snapshot(), nil
 }
 
 func (c *machine) SaveSnapshot(s any, w io.Writer, _ sm.ISnapshotFileCollection, done <-chan struct{}) error {
+	c.mu.Lock()
+	c.saving.count++
+	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		c.saving.count--
+		c.mu.Unlock()
+	}()
 	_, err := s.(io.WriterTo).WriteTo(stopWriter{w, done})
 	return err
 }

@@ -33,6 +33,18 @@ func (r *Replica) Members(ctx context.Context, d *message.Directory) (Members, u
 	return out, m.ConfigChangeID, nil
 }
 
+// Counts says whether a replica belongs to the company now, with or without a vote.
+func (r *Replica) Counts(ctx context.Context, replica uint64) (bool, error) {
+	m, err := r.host.nh.SyncGetShardMembership(ctx, r.shard())
+	if err != nil {
+		return false, message.Errorf(message.Unavailable, "company %s does not say who belongs to it: %v", r.ID, err)
+	}
+	_, votes := m.Nodes[replica]
+	_, joins := m.NonVotings[replica]
+	_, witness := m.Witnesses[replica]
+	return votes || joins || witness, nil
+}
+
 // Take makes a Join, Remove, Promote or Handover happen. order is the ConfigChangeID that the step was planned at.
 func (r *Replica) Take(ctx context.Context, s Step, incarnation, order uint64) error {
 	nh, shard := r.host.nh, r.shard()

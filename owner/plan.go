@@ -97,11 +97,14 @@ func (p *plan) step(o message.Owner) Step {
 	old, replaces := p.replaces(o)
 	switch {
 	case !o.Joining && !o.Leaving:
-		if p.now.Gone[o.Replica] && !p.replaced(o) { // its successor was given up after it had left
+		if p.now.Gone[o.Replica] && !p.replaced(o) && !p.succeeded(o) { // its successor was given up after it had left
 			return Step{Forget, o.Replica, o.Node}
 		}
+		if votes && p.now.Lost[o.Replica] && !p.replaced(o) { // its successor was given up: it never votes again
+			return p.remove(o.Replica)
+		}
 		return Step{}
-	case o.Joining && o.Leaving && votes && replaces && p.now.Gone[old]:
+	case o.Joining && o.Leaving && votes && (replaces && p.now.Gone[old] || len(p.now.Voting) == 1):
 		return Step{Record, o.Replica, o.Node} // too late to give it up
 	case o.Leaving && (votes || joined):
 		return p.remove(o.Replica)
@@ -143,6 +146,14 @@ func (p *plan) replaced(o message.Owner) bool {
 	return slices.ContainsFunc(p.c.Owners, func(j message.Owner) bool {
 		old, ok := p.replaces(j)
 		return j.Joining && !j.Leaving && ok && old == o.Replica
+	})
+}
+
+// succeeded says whether a voter has taken a replica's place, also if it was to be given up.
+func (p *plan) succeeded(o message.Owner) bool {
+	return slices.ContainsFunc(p.c.Owners, func(j message.Owner) bool {
+		_, votes := p.now.Voting[j.Replica]
+		return j.Joining && votes && j.Instead == o.Replica
 	})
 }
 

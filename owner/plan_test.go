@@ -1,6 +1,7 @@
 package owner
 
 import (
+	"sync/atomic"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -75,7 +76,7 @@ func TestTargets(t *testing.T) {
 // O4: a queue never holds more than its bounds, loses nothing that it took, and keeps the order.
 func TestQueue(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		q := newQueue()
+		q := newQueue(new(atomic.Int64))
 		var want, got []uint64
 		seq := uint64(0)
 		take := func() {

@@ -2,15 +2,17 @@ package owner
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"dmalloc/message"
 )
 
-// Bounds of a replica's queues. Beyond them Do and Read answer Busy.
+// Bounds of a replica's queues, and of all of a node's together. Beyond them Do and Read answer Busy.
 const (
 	maxQueued      = 16384    // messages
 	maxQueuedBytes = 64 << 20 // bytes of data
+	maxQueuedAll   = 96 << 20 // bytes of data in all queues of a node
 )
 
 // request is a message that waits, and where its answer goes.
@@ -28,10 +30,11 @@ type queue struct {
 	items  []request
 	bytes  int
 	closed bool
+	all    *atomic.Int64 // bytes in all queues of the node
 }
 
-func newQueue() *queue {
-	q := new(queue)
+func newQueue(all *atomic.Int64) *queue {
+	q := &queue{all: all}
 	q.ready.L = &q.mu
 	return q
 }
@@ -41,6 +44,10 @@ func (q *queue) put(r request) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed || len(q.items) >= maxQueued || q.bytes+len(r.m.Data) > maxQueuedBytes {
+		return false
+	}
+	if q.all.Add(int64(len(r.m.Data))) > maxQueuedAll {
+		q.all.Add(-int64(len(r.m.Data)))
 		return false
 	}
 	q.items = append(q.items, r)
@@ -77,6 +84,7 @@ func (q *queue) take(buf []request) []request {
 		}
 		size += more
 		q.bytes -= len(m.Data)
+		q.all.Add(-int64(len(m.Data)))
 		n++
 	}
 	buf = append(buf[:0], q.items[:n]...)
@@ -96,6 +104,15 @@ func (q *queue) close() []request {
 	q.closed = true
 	left := q.items
 	q.items = nil
+	q.all.Add(-int64(q.bytes))
+	q.bytes = 0
 	q.ready.Broadcast()
 	return left
+}
+
+// load is about how many bytes the waiting requests take.
+func (q *queue) load() uint64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return uint64(q.bytes + headroom*len(q.items))
 }

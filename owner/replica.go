@@ -44,6 +44,7 @@ type Replica struct {
 	writes  *queue
 	reads   *queue
 	number  atomic.Uint64
+	flying  atomic.Int64 // bytes of entries that were proposed and have no outcome yet
 	lanes   sync.WaitGroup
 	ended   chan struct{} // closed by stop
 
@@ -52,7 +53,7 @@ type Replica struct {
 }
 
 func newReplica(h *Host, seat Seat, m *machine) *Replica {
-	r := &Replica{ID: seat.Company, Generation: seat.Generation, Replica: seat.Replica, host: h, machine: m, writes: newQueue(), reads: newQueue(), ended: make(chan struct{})}
+	r := &Replica{ID: seat.Company, Generation: seat.Generation, Replica: seat.Replica, host: h, machine: m, writes: newQueue(&h.queued), reads: newQueue(&h.queued), ended: make(chan struct{})}
 	r.lead.Store(&leadership{node: message.NoNode, over: make(chan struct{}), since: time.Now()})
 	return r
 }
@@ -107,8 +108,13 @@ func (r *Replica) enqueue(q *queue, m *message.Message, reply func(*message.Mess
 		return
 	}
 	if !q.put(request{m, reply, time.Now()}) {
-		reply(m.Answer(message.Busy, fmt.Sprintf("company %s has %d requests waiting here; nothing was done", r.ID, maxQueued)))
+		reply(m.Answer(message.Busy, fmt.Sprintf("as much waits for company %s, or for all companies on this node, as may; nothing was done, try again", r.ID)))
 	}
+}
+
+// NotLeader answers who leads instead of this replica.
+func (r *Replica) NotLeader(m *message.Message) *message.Message {
+	return r.notLeader(m, r.lead.Load())
 }
 
 // notLeader names the one to ask.
@@ -142,6 +148,8 @@ func (r *Replica) propose(batch []request) {
 	if plantedEarly {
 		acknowledge(batch)
 	}
+	r.flying.Add(int64(len(entry)))
+	defer r.flying.Add(-int64(len(entry)))
 	done := r.machine.await(b.Number)
 	defer r.machine.forget(b.Number)
 	state, err := r.host.nh.Propose(r.host.nh.GetNoOPSession(r.shard()), entry, entryTimeout)
@@ -224,6 +232,9 @@ func encode(b *message.Batch, batch []request) ([]byte, error) {
 		m := *q.m
 		m.Source, m.Target, m.Epoch, m.Path = message.NoNode, message.NoNode, 0, nil
 		m.Flags &= message.PartOf | message.Exclusive | message.WriteBack
+		if m.Op == message.LEASE { // it is this leader who decides, now
+			m.Term = b.Term
+		}
 		var err error
 		if scratch, err = m.Append(scratch[:0]); err != nil {
 			return nil, err
@@ -321,10 +332,27 @@ func (r *Replica) setLeader(node message.NodeID, term uint64, mine bool) {
 		r.elapsedMu.Lock()
 		r.lastBatch = r.host.cfg.Now()
 		r.elapsedMu.Unlock()
-		m := message.New(message.TERM)
-		m.Term, m.Final, m.Company = term, node, r.ID
-		r.writes.putFirst(request{m, func(*message.Message) {}, time.Now()})
+		r.beginTerm(l)
 	}
+}
+
+// termAgain is after how long a leader repeats its first entry.
+const termAgain = 50 * time.Millisecond
+
+// beginTerm has the log tell of a leader's term. Raft may drop the entry, as it may any; it is repeated then, for
+// leases wait for it: without it this leader would never end one.
+func (r *Replica) beginTerm(l *leadership) {
+	m := message.New(message.TERM)
+	m.Term, m.Final, m.Company = l.term, l.node, r.ID
+	r.writes.putFirst(request{m, func(a *message.Message) {
+		if a.Status != message.Done && r.lead.Load() == l {
+			time.AfterFunc(termAgain, func() {
+				if r.lead.Load() == l {
+					r.beginTerm(l)
+				}
+			})
+		}
+	}, time.Now()})
 }
 
 // Leader is who leads, as this node last heard.

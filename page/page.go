@@ -35,6 +35,7 @@ type Store struct {
 	shared bool // a snapshot has top
 	top    []*chunk
 	count  uint64 // pages that exist
+	left   uint64 // pages that were copied or dropped while a snapshot might have them, ever
 }
 
 // Snapshot is a store's bytes at one moment.
@@ -53,6 +54,10 @@ func (s *Store) Snapshot() *Snapshot {
 
 // Resident is how many bytes the existing pages take.
 func (s *Store) Resident() uint64 { return s.count * size }
+
+// Left is how many bytes of pages the store has ever left to snapshots: it copied or dropped them while there might be
+// one that has them. What this grew by since a snapshot was taken is what only that snapshot, or an older one, still has.
+func (s *Store) Left() uint64 { return s.left * size }
 
 // Resident is how many bytes the existing pages take.
 func (s *Snapshot) Resident() uint64 { return s.count * size }
@@ -199,6 +204,7 @@ func (s *Store) mutable(i uint64) *data {
 	page := new(data)
 	if old != nil {
 		*page = *old
+		s.left++
 	} else {
 		c.count++
 		s.count++
@@ -210,6 +216,9 @@ func (s *Store) mutable(i uint64) *data {
 
 func (s *Store) drop(i uint64) {
 	c := s.chunk(i)
+	if !c.owns(i % chunkPages) {
+		s.left++
+	}
 	c.pages[i%chunkPages] = nil
 	c.count--
 	s.count--

@@ -172,3 +172,34 @@ func BenchmarkSnapshotAndWrite(b *testing.B) {
 		_ = s.WriteAt(1000, []byte{2})
 	}
 }
+
+// What the store leaves to a snapshot is what the snapshot has and the store has not.
+func TestLeftToSnapshots(t *testing.T) {
+	var s Store
+	put := func(i uint64, b byte) {
+		if err := s.WriteAt(i*size, []byte{b}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range uint64(8) {
+		put(i, 1)
+	}
+	for _, step := range []struct {
+		name string
+		do   func()
+		want uint64 // pages
+	}{
+		{"writes before a snapshot", func() { put(0, 2) }, 0},
+		{"a snapshot", func() { s.Snapshot() }, 0},
+		{"the first write to a page", func() { put(0, 3) }, 1},
+		{"the second", func() { put(0, 4) }, 1},
+		{"a page of which nothing is left", func() { s.Zero(size, size) }, 2},
+		{"one that only the store had", func() { put(9, 1); s.Zero(9*size, size) }, 2},
+		{"one that the store had copied", func() { s.Zero(0, size) }, 2},
+		{"another snapshot", func() { s.Snapshot(); put(2, 5) }, 3},
+	} {
+		if step.do(); s.Left() != step.want*size {
+			t.Errorf("after %s %d bytes were left to snapshots, want %d pages", step.name, s.Left(), step.want)
+		}
+	}
+}

@@ -83,6 +83,18 @@ func (d *database) Close() error {
 	return errors.Join(append(errs, d.writes.Close())...)
 }
 
+// size is how many bytes the database takes, 0 if it does not say. What a query takes besides is gone when it ends.
+func (d *database) size() uint64 {
+	var pages, each int64
+	row := func(pragma string, n *int64) error {
+		return d.writer.QueryRowContext(context.Background(), pragma).Scan(n)
+	}
+	if errors.Join(row("PRAGMA page_count", &pages), row("PRAGMA page_size", &each)) != nil {
+		return 0
+	}
+	return uint64(pages * each)
+}
+
 // batch is a transaction that remembers the first error, so that whoever writes rows need not look.
 // Statements run without the caller's context, which would cost a goroutine each; check looks at it.
 type batch struct {

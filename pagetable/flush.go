@@ -48,6 +48,7 @@ func (t *Table) flush(ctx context.Context) error {
 		return &message.Error{Op: "pagetable.Flush", Code: message.Internal, Text: "the page table could not be brought up to date", Err: err}
 	}
 	t.stored, t.listed = next, d
+	t.bytes.Store(t.db.size())
 	t.settle(all)
 	return nil
 }

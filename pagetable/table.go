@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"dmalloc/message"
@@ -52,6 +53,7 @@ type Table struct {
 	kick     chan struct{} // tells Run that something changed
 	maxDirty int
 	maxLog   int
+	bytes    atomic.Uint64 // of the database, after the last flush
 
 	mu        sync.Mutex
 	companies map[message.CompanyID]*notes
@@ -94,6 +96,9 @@ func (t *Table) Close() error {
 	t.db = nil
 	return err
 }
+
+// Bytes is about how much memory the table takes: the database as the last flush left it.
+func (t *Table) Bytes() uint64 { return t.bytes.Load() }
 
 // acquire waits for the right to use SQLite. The context it returns ends with ctx or with Close.
 func (t *Table) acquire(ctx context.Context) (context.Context, func(), error) {

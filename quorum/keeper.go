@@ -442,6 +442,15 @@ func names(groups [][]message.Member) string {
 	return text
 }
 
+// registerBytes is about what the index takes for a register. Values are read from the disk.
+const registerBytes = 160
+
+// Memory is about how many bytes the registers take in memory: the index, and what waits for the disk.
+func (k *Keeper) Memory() uint64 {
+	s := k.store.Stats()
+	return registerBytes*uint64(s.Registers) + uint64(s.QueuedBytes)
+}
+
 // Counters are the Keeper's numbers, for STATS and metrics.
 func (k *Keeper) Counters() []message.Counter {
 	s := k.store.Stats()

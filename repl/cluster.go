@@ -15,11 +15,16 @@ type Heap interface {
 	Malloc(ctx context.Context, size uint64) (message.Allocation, error)
 	Free(ctx context.Context, a message.Addr) error
 	ReadAt(ctx context.Context, p []byte, a message.Addr) error
-	WriteAt(ctx context.Context, p []byte, a message.Addr) (index uint64, err error)
+	Write(ctx context.Context, p []byte, a message.Addr) (client.Written, error)
 	CompareAndSwap(ctx context.Context, a message.Addr, old, new uint64) (current uint64, swapped bool, err error)
 	FetchAdd(ctx context.Context, a message.Addr, delta uint64) (old uint64, err error)
 	Lookup(ctx context.Context, a message.Addr) (message.Allocation, error)                // the allocation that holds a
 	Table(ctx context.Context, from message.Addr, limit int) ([]message.Allocation, error) // by address; fewer than limit means the end
+	// Lease has the node that the shell is on lease the pages of the block that holds a; a length of 0 is the usual one.
+	Lease(ctx context.Context, a message.Addr, mode string, length time.Duration) (message.Lease, error)
+	Release(ctx context.Context, a message.Addr) (message.Lease, error) // Fenced if that node has no lease there
+	Sync(ctx context.Context, a message.Addr) (bytes uint64, err error) // of the block that holds a; 0: everything
+	Leases(ctx context.Context) ([]message.Lease, error)                // of all nodes; beside an error, those that could be had
 	Directory(ctx context.Context) (*message.Directory, error)
 	Nodes(ctx context.Context) ([]client.Node, error)
 	Companies(ctx context.Context) ([]client.Company, error)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 
+	"dmalloc/client"
 	"dmalloc/message"
 )
 
@@ -28,15 +29,21 @@ func (s *Shell) write(c *call) (result, error) {
 	}
 	ctx, cancel := c.once()
 	defer cancel()
-	index, err := s.heap.WriteAt(ctx, []byte(c.tail[:size]), a)
+	w, err := s.heap.Write(ctx, []byte(c.tail[:size]), a)
 	if err != nil {
 		return result{}, err
 	}
-	return written(a, size, index), nil
+	return written(a, size, w), nil
 }
 
-func written(a message.Addr, size, index uint64) result {
-	return result{text: fmt.Sprintf("wrote %d bytes at %s\n", size, a), fields: []field{{"address", a}, {"size", size}, {"index", index}}}
+// written says that bytes were written, and whether some of them die with the node that holds a lease.
+func written(a message.Addr, size uint64, w client.Written) result {
+	r := result{text: fmt.Sprintf("wrote %d bytes at %s\n", size, a), fields: []field{{"address", a}, {"size", size}, {"index", w.Index}}}
+	if w.WriteBack {
+		r.text = fmt.Sprintf("wrote %d bytes at %s (write-back)\n", size, a)
+		r.fields = append(r.fields, field{"write_back", true})
+	}
+	return r
 }
 
 // writeFile writes a file piece by piece. It asks first whether the file fits, so that nothing changes if not.
@@ -68,11 +75,11 @@ func (s *Shell) writeFile(c *call, a message.Addr) (result, error) {
 	if err := s.fits(c, a, size, "write"); err != nil {
 		return result{}, err
 	}
-	index, err := s.copyIn(c, f, a, size)
+	w, err := s.copyIn(c, f, a, size)
 	if err != nil {
 		return result{}, err
 	}
-	return written(a, size, index), nil
+	return written(a, size, w), nil
 }
 
 // fits refuses a transfer that leaves its allocation.
@@ -95,26 +102,27 @@ func (s *Shell) lookup(c *call, a message.Addr) (message.Allocation, error) {
 }
 
 // copyIn copies size bytes of a file into the heap.
-func (s *Shell) copyIn(c *call, f *os.File, a message.Addr, size uint64) (index uint64, err error) {
+func (s *Shell) copyIn(c *call, f *os.File, a message.Addr, size uint64) (all client.Written, err error) {
 	buf := make([]byte, min(size, piece))
 	for done := uint64(0); done < size; {
 		part := buf[:min(size-done, piece)]
 		if _, err := io.ReadFull(f, part); err != nil {
-			return 0, message.Errorf(message.InvalidArgument, "the file ended or failed after %d of %d bytes, which are written: %v", done, size, err)
+			return all, message.Errorf(message.InvalidArgument, "the file ended or failed after %d of %d bytes, which are written: %v", done, size, err)
 		}
 		ctx, cancel := c.step(size)
-		index, err = s.heap.WriteAt(ctx, part, a+message.Addr(done))
+		w, err := s.heap.Write(ctx, part, a+message.Addr(done))
 		cancel()
+		all.Index, all.WriteBack = max(all.Index, w.Index), all.WriteBack || w.WriteBack
 		if err != nil {
 			if done == 0 {
-				return 0, err
+				return all, err
 			}
-			return 0, fmt.Errorf("the first %d of %d bytes are written, then: %w", done, size, s.explain(c.ctx, err))
+			return all, fmt.Errorf("the first %d of %d bytes are written, then: %w", done, size, s.explain(c.ctx, err))
 		}
 		done += uint64(len(part))
 		c.meter.set("%s of %s", human(done), human(size))
 	}
-	return index, nil
+	return all, nil
 }
 
 // human shows a size roughly.

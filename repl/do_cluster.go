@@ -146,10 +146,10 @@ func (s *Shell) nodes(c *call) (result, error) {
 		return result{}, err
 	}
 	nodes = slices.Clone(some(nodes))
-	r := result{columns: []string{"node", "state", "detector", "for", "pid", "address", "http", "memory", "leads", "owns"},
-		right: []bool{true, false, false, true, true, false, false, true}, empty: "no nodes",
+	r := result{columns: []string{"node", "state", "detector", "for", "pid", "address", "http", "memory", "cache", "leads", "owns"},
+		right: []bool{true, false, false, true, true, false, false, true, true}, empty: "no nodes",
 		show: func(column, cell string) string {
-			if n, err := strconv.ParseUint(cell, 10, 64); err == nil && column == "memory" {
+			if n, err := strconv.ParseUint(cell, 10, 64); err == nil && (column == "memory" || column == "cache") {
 				return human(n)
 			}
 			return cell
@@ -157,7 +157,7 @@ func (s *Shell) nodes(c *call) (result, error) {
 	for i := range nodes {
 		n := &nodes[i]
 		n.Leads, n.Owns = some(n.Leads), some(n.Owns)
-		pid, memory, believed := "", "", ""
+		pid, memory, kept, believed := "", "", "", ""
 		if n.Detector != "" {
 			believed = (time.Duration(n.DetectorMS) * time.Millisecond).Round(100 * time.Millisecond).String()
 		}
@@ -167,7 +167,10 @@ func (s *Shell) nodes(c *call) (result, error) {
 		if n.Memory > 0 {
 			memory = plain(n.Memory)
 		}
-		r.rows = append(r.rows, []string{n.ID.String(), n.State, n.Detector, believed, pid, n.Address, n.HTTP, memory, list(n.Leads), list(n.Owns)})
+		if n.Cache > 0 {
+			kept = plain(n.Cache)
+		}
+		r.rows = append(r.rows, []string{n.ID.String(), n.State, n.Detector, believed, pid, n.Address, n.HTTP, memory, kept, list(n.Leads), list(n.Owns)})
 	}
 	r.fields = []field{{"nodes", nodes}}
 	return r, nil

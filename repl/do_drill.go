@@ -124,6 +124,15 @@ func allDrillOptions() []drillOption {
 			q.cfg.Clients, err = parseCount(v)
 			return err
 		}},
+		{"--leases", "on|off", "whether clients take leases, too; on if it is not given, and only leases to read where the cluster is set to --write-back", func(q *drillRequest, v string) error {
+			which := map[string]drill.Leasing{"on": drill.AnyLease, "off": drill.NoLeases}
+			l, ok := which[v]
+			if !ok {
+				return message.Errorf(message.InvalidArgument, "%s is neither on nor off; leave --leases out, or use --leases off", message.Quote(v))
+			}
+			q.cfg.Leases = l
+			return nil
+		}},
 		{"--stuck", "TIME", "within which every company and the registers must work when all is healed, or the drill fails; 10s if it is not given", func(q *drillRequest, v string) (err error) {
 			if q.cfg.Stuck, err = time.ParseDuration(v); err != nil || q.cfg.Stuck <= 0 {
 				return message.Errorf(message.InvalidArgument, "%s is no time to be back in; use one such as 5s", message.Quote(v))
@@ -147,6 +156,8 @@ func drillWords(before, prefix string) []string {
 		switch {
 		case all[at].value == "FILE":
 			return files(prefix)
+		case last == "--leases":
+			out = append(out, "on", "off")
 		case last == "--faults":
 			done := prefix[:strings.LastIndexByte(prefix, ',')+1] // kinds before the one that is typed
 			for _, k := range drill.Kinds() {
@@ -241,13 +252,15 @@ func (s *Shell) describe(c *call, cfg *drill.Config) error {
 	if err != nil {
 		return err
 	}
-	present := d.Present()
-	for i, n := range present {
-		if int(n.ID) != i {
-			return message.Errorf(message.Unsupported, "node %d has left the cluster, and a drill wants nodes without gaps between their numbers; drill another cluster", i)
-		}
+	for _, n := range d.Present() {
+		cfg.IDs = append(cfg.IDs, n.ID)
 	}
-	cfg.Nodes, cfg.Companies, cfg.Replicas = len(present), max(0, len(d.Companies)-1), d.Settings.Replicas
+	cfg.Next = message.NodeID(len(d.Nodes))
+	if ms, ever := d.Settings.Patience(); ever {
+		cfg.ReplaceAfter = time.Duration(ms) * time.Millisecond
+	}
+	cfg.Nodes, cfg.Companies, cfg.Replicas = len(cfg.IDs), max(0, len(d.Companies)-1), d.Settings.Replicas
+	cfg.WriteBack = d.Settings.WriteBack
 	if r := d.Registers.Replicas; r > 0 {
 		cfg.Replicas = min(cfg.Replicas, r)
 	}
@@ -309,7 +322,10 @@ func (s *Shell) agree(ctx context.Context) error {
 func drilled(q *drillRequest, res *drill.Result) (result, error) {
 	r := result{columns: []string{"verdict", "seed", "operations", "unknown", "faults", "longest_unavailable_ms"},
 		fields: []field{{"verdict", res.Verdict}, {"seed", res.Seed}, {"operations", res.Operations}, {"unknown", res.Unknown},
-			{"faults", res.Faults}, {"planned", res.Planned}, {"longest_unavailable_ms", res.LongestMS}, {"unavailable", res.Where}, {"back_ms", res.BackMS}, {"findings", some(res.Findings)}}}
+			{"faults", res.Faults}, {"longest_unavailable_ms", res.LongestMS}, {"unavailable", res.Where}, {"leases", res.Leases}, {"planned", res.Planned}, {"back_ms", res.BackMS}, {"findings", some(res.Findings)}}}
+	if res.NotJudged != "" {
+		r.fields = append(r.fields, field{"not_judged", res.NotJudged})
+	}
 	var faults []string
 	for k, n := range res.Faults {
 		faults = append(faults, fmt.Sprintf("%s:%d", k, n))

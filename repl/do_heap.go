@@ -235,24 +235,29 @@ func tableRow(a message.Allocation) []string {
 	return []string{a.Address.String(), strconv.FormatUint(a.Size, 10), blocksText(a.Blocks), a.State.String()}
 }
 
-// table prints allocations.
+// table prints allocations, with the leases on them where there are any.
 func (s *Shell) table(c *call) (result, error) {
 	f, err := s.parseFilter(c)
 	if err != nil {
 		return result{}, err
 	}
 	var bytes uint64
-	l := listing[message.Allocation]{name: "allocation", columns: tableColumns, right: tableRight, row: tableRow}
-	r, n, err := stream(s, l, func(do func(message.Allocation) error) error {
+	found, why := s.leasesNow(c)
+	l := listing[allocationRow]{name: "allocation", columns: tableColumns, right: tableRight, row: func(a allocationRow) []string { return tableRow(a.Allocation) }}
+	if len(found.all) > 0 {
+		l.columns = append(slices.Clone(tableColumns), "leases")
+		l.row = func(a allocationRow) []string { return append(tableRow(a.Allocation), mark(a.Leases)) }
+	}
+	r, n, err := stream(s, l, func(do func(allocationRow) error) error {
 		return s.each(c, f, func(a message.Allocation) error {
 			s.printed(a.Address)
 			bytes += a.Size
 			a.Blocks = blocks(a)
-			return do(a)
+			return do(allocationRow{a, found.of(a)})
 		})
 	})
 	if err == nil && s.output == "table" {
-		r.note = count(n, "allocation") + fmt.Sprintf(", %d bytes", bytes)
+		r.note = count(n, "allocation") + fmt.Sprintf(", %d bytes", bytes) + noLeases(why)
 	}
 	return r, err
 }

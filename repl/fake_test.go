@@ -35,6 +35,11 @@ type fake struct {
 	members   []message.NodeID // nodes that keep registers
 	lists     int              // calls of ListRegisters
 	asked     message.JobRequest
+
+	leases    []message.Lease
+	dirty     uint64 // bytes that node 0 has absorbed
+	noLeases  error  // of Leases
+	askLeases int    // calls of Leases
 }
 
 func newFake() *fake {
@@ -162,10 +167,16 @@ func (f *fake) ReadAt(ctx context.Context, p []byte, a message.Addr) error {
 	return err
 }
 
-func (f *fake) WriteAt(ctx context.Context, p []byte, a message.Addr) (uint64, error) {
+func (f *fake) Write(ctx context.Context, p []byte, a message.Addr) (client.Written, error) {
 	q, err := f.at(ctx, len(p), a)
 	copy(q, p)
-	return 17, err
+	for _, l := range f.leases {
+		if l.WriteBack && l.Holder == f.Home() && a >= l.Address && uint64(a-l.Address) < l.Size {
+			f.dirty += uint64(len(p))
+			return client.Written{WriteBack: true}, err
+		}
+	}
+	return client.Written{Index: 17}, err
 }
 
 func (f *fake) CompareAndSwap(ctx context.Context, a message.Addr, old, new uint64) (uint64, bool, error) {
@@ -244,6 +255,8 @@ func (f *fake) Nodes(ctx context.Context) ([]client.Node, error) {
 		}
 		if n.State != "dead" {
 			n.Pid, n.Memory, n.Owns = 4240+int(i), 20<<20, []message.CompanyID{0, 1, 2}
+			use := message.MemoryUse{Pages: 3 << 20, Cache: 1 << 20, Tables: 4096}.WithLimits(64<<20, 8<<20).WithResident(n.Memory)
+			n.MemoryUse = &use
 		}
 		if i == 0 {
 			n.Leads = []message.CompanyID{1}

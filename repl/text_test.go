@@ -138,8 +138,13 @@ func TestCompletion(t *testing.T) {
 	f.modules = []message.Job{{Name: "words"}}
 	c := &completer{live: newLive(t.Context(), f)}
 	for line, want := range map[string]string{
-		"":                   "h |t |m |f |w |r |d |cas |add |who |reg |job |kill |revive |pause |resume |nodes |status |companies |leaders |lead |graph |sql |log |trace |sysdump |stats |node |recover |partition |slow |drop |disk |clock |corrupt |faults |heal |drill |verify |set |history |sleep |echo |exit ",
-		"re":                 "g |vive |sume |cover ",
+		"":                   "h |t |m |f |w |r |d |cas |add |who |lease |release |leases |sync |reg |job |kill |revive |pause |resume |nodes |memory |status |companies |leaders |lead |graph |sql |log |trace |sysdump |stats |node |recover |partition |slow |drop |disk |clock |corrupt |faults |heal |drill |verify |set |history |sleep |echo |exit ",
+		"re":                 "lease |g |vive |sume |cover ",
+		"lease 0x":           "500000001000 ",
+		"lease _ ":           "r |w ",
+		"lease _ w ":         "",
+		"release ":           "0x500000001000 ",
+		"sync ":              "0x500000001000 ",
 		"f 0x5":              "00000001000 ",
 		"r ":                 "0x500000001000 ",
 		"w _ he":             "llo.txt ",
@@ -209,7 +214,7 @@ func TestHints(t *testing.T) {
 		"reg ":   "r REGISTER [FILE] | w REGISTER TEXT | load REGISTER FILE | ls [NODE] | at NODE REGISTER | who REGISTER | members | spread NODE...",
 		"reg r ": "REGISTER [FILE]", "reg w 7 ": "TEXT", "reg w 7 x ": "", "reg members ": "", "reg spread ": "NODE...", "reg spread 0 1 ": "[NODE...]", "reg x ": "",
 		"job ": "JOB INPUT... [--args JSON] | add MODULE FILE | rm MODULE | ls", "job sum ": "INPUT... [--args JSON]", "job sum 1 2 ": "[INPUT...] [--args JSON]",
-		"job sum 1 --args ": "JSON", "job sum 1 --args {} ": "", "job ls ": "", "job add x ": "FILE", "nosuch ": "", "echo ": "TEXT",
+		"job sum 1 --args ": "JSON", "job sum 1 --args {} ": "", "job ls ": "", "job add x ": "FILE", "nosuch ": "", "echo ": "TEXT", "lease ": "ADDRESS r|w [LENGTH]", "lease _ w ": "[LENGTH]", "sync ": "[ADDRESS]",
 	} {
 		if got := hintFor(line); got != want {
 			t.Errorf("%q: hint %q, want %q", line, got, want)

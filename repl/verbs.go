@@ -83,6 +83,8 @@ var values = map[string]string{
 	diskKinds:  "only disks that are full, or only those that are slow",
 	"--wipe":   "throw the node's files away first; it copies everything from the other owners",
 	"on|off":   "on or off",
+	"r|w":      "r to read, with others; w to write, alone",
+	"LENGTH":   "a number with its unit, up to 30s: 500ms, 10s",
 	"net":      "all allocations",
 	"company":  "only those with a block in one company",
 	"node":     "only those with a block that one node owns",
@@ -97,7 +99,7 @@ const graphKinds = "allocations|cluster|elections"
 
 // verbs lists every command in the order of the help. It is a function, because help walks the table that holds it.
 func verbs() []verb {
-	return slices.Concat(heapVerbs(), registerVerbs(), clusterVerbs(), memberVerbs(), faultVerbs(), drillVerbs(), shellVerbs())
+	return slices.Concat(heapVerbs(), leaseVerbs(), registerVerbs(), clusterVerbs(), memberVerbs(), faultVerbs(), drillVerbs(), shellVerbs())
 }
 
 func heapVerbs() []verb {
@@ -108,7 +110,7 @@ func heapVerbs() []verb {
 			examples: []string{"h", "h w", "h errors", "h unavailable"}},
 		{name: "t", forms: []string{"[ADDRESS] [COUNT]", "company COMPANY [COUNT]", "node NODE [COUNT]"}, run: (*Shell).table, long: true,
 			does:     "table of allocations: address, size, blocks with company and nodes, state",
-			more:     "With ADDRESS from there on; a single number below the heap is a COUNT. A long table is printed as it comes.",
+			more:     "With ADDRESS from there on; a single number below the heap is a COUNT. A long table is printed as it comes. Where there are leases, it shows who holds them.",
 			examples: []string{"t", "t 20", "t 0x500000001000 50", "t company 1", "t node 0"}},
 		{name: "m", forms: []string{"SIZE"}, run: (*Shell).malloc,
 			does:     "allocates SIZE bytes; prints the address",
@@ -120,7 +122,7 @@ func heapVerbs() []verb {
 			examples: []string{"f 0x500000001000", "f _"}},
 		{name: "w", forms: []string{"ADDRESS SIZE DATA", "ADDRESS FILE [SIZE]"}, run: (*Shell).write, tail: afterSize, long: true,
 			does:     "writes the first SIZE bytes of DATA, or a file, or the first SIZE bytes of a file",
-			more:     "What does not fit, or is shorter than SIZE, is refused before anything is written. A second word that is a number is a size; a file with such a name is written ./123. In -c a ';' outside quotes ends DATA.",
+			more:     "What does not fit, or is shorter than SIZE, is refused before anything is written. A second word that is a number is a size; a file with such a name is written ./123. In -c a ';' outside quotes ends DATA. (write-back) says that the node which holds a lease has only absorbed it: see sync.",
 			examples: []string{"w 0x500000001000 5 hello", "w _+16 11 hello world", "w _ ./photo.png", `w _ "a name with blanks" 4k`}},
 		{name: "r", forms: []string{"ADDRESS SIZE", "ADDRESS FILE [SIZE]"}, run: (*Shell).read, long: true,
 			does:     "reads SIZE bytes and prints text as text, anything else as a hex dump; or reads into a file",
@@ -195,6 +197,10 @@ func clusterVerbs() []verb {
 		{name: "nodes", forms: []string{""}, run: (*Shell).nodes,
 			does:     "who is alive, with pid, address, memory and companies led",
 			examples: []string{"nodes"}},
+		{name: "memory", forms: []string{""}, run: (*Shell).memory,
+			does:     "what each node's memory is taken by, and the limits it stays within",
+			more:     "resident is what the system counts, of limit: pages of the heap of heap_limit (what the node gives), cache of cache_limit, and what the process itself takes. other is what nobody counts: the program, buffers, garbage that is not collected yet.",
+			examples: []string{"memory"}},
 		{name: "status", forms: []string{""}, run: (*Shell).clusterStatus,
 			does:     "how the cluster is: one line of verdict, then what is missing and which nodes would restore it",
 			more:     "It asks every node directly, needs no majority of anything, and takes a second at most.",
@@ -213,8 +219,8 @@ func clusterVerbs() []verb {
 			examples: []string{"graph heap.dot", "graph cluster.dot cluster"}},
 		{name: "sql", forms: []string{"QUERY"}, run: (*Shell).sql, tail: atOnce,
 			does:     "a read-only query on this node's page table",
-			more:     "The page table shows what is or was on this node; `t` shows everything.",
-			examples: []string{"sql select * from sqlite_master"}},
+			more:     "The page table shows what is or was on this node; `t` shows everything. Its tables and views: allocations, blocks, leases, log, and what select * from sqlite_master shows.",
+			examples: []string{"sql select * from sqlite_master", "sql select address, mode, holder from leases", "sql select holder, count(*) from leases group by holder"}},
 		{name: "log", forms: []string{"[COMPANY] [COUNT]"}, run: (*Shell).log,
 			does:     "the last operations of a company, or of all that this node knows",
 			more:     "S1 is the node that led the company then. COUNT is 20 if nothing is said.",

@@ -16,6 +16,7 @@ type Change struct {
 	Move    message.Move     // of MOVE
 	Company message.Company  // of FOUND: its id and its owners' nodes, the one that leads first
 	Nodes   []message.NodeID // of REGCHANGE: who shall keep the registers
+	Epoch   uint64           // of REGCHANGE: of the directory that it was planned for
 	Node    message.NodeID   // of GONE
 }
 
@@ -25,11 +26,16 @@ type Change struct {
 //	owners of dead nodes, then of leaving ones, then those that are missing; the most endangered company first
 //	registers on the nodes that are there; balance; another company; a node that holds nothing goes
 func Next(d *message.Directory, dead func(message.NodeID) bool) Change {
-	p := newPlanner(d, dead)
+	return NextBeside(d, dead, func(message.CompanyID) bool { return false })
+}
+
+// NextBeside is Next where stuck says in which companies a change gets nowhere: others need not wait for those.
+func NextBeside(d *message.Directory, dead func(message.NodeID) bool, stuck func(message.CompanyID) bool) Change {
+	p := newPlanner(d, dead, stuck)
 	if len(p.usable) == 0 {
 		return Change{}
 	}
-	for _, look := range []func() (Change, bool){p.redirect, p.replace, p.spread, p.balance, p.found, p.goes} {
+	for _, look := range []func() (Change, bool){p.abandon, p.replace, p.spread, p.balance, p.found, p.goes} {
 		if c, ok := look(); ok {
 			return c
 		}
@@ -49,7 +55,7 @@ type planner struct {
 	around map[message.NodeID]int // place on the circle
 }
 
-func newPlanner(d *message.Directory, dead func(message.NodeID) bool) *planner {
+func newPlanner(d *message.Directory, dead func(message.NodeID) bool, stuck func(message.CompanyID) bool) *planner {
 	p := &planner{d: d, dead: dead, can: map[message.NodeID]bool{}, load: map[message.NodeID]int{}, firsts: map[message.NodeID]int{}, around: map[message.NodeID]int{}}
 	var there []message.Node
 	for _, n := range d.Nodes {
@@ -64,7 +70,7 @@ func newPlanner(d *message.Directory, dead func(message.NodeID) bool) *planner {
 	}
 	for i := range d.Companies {
 		c := &d.Companies[i]
-		if c.Changing() && p.alive(c) {
+		if p.busy(c) && !stuck(c.ID) {
 			p.moves++
 		}
 		if c.ID == 0 {
@@ -131,6 +137,12 @@ func (p *planner) live(c *message.Company) (live, voters int) {
 func (p *planner) alive(c *message.Company) bool {
 	live, voters := p.live(c)
 	return live > voters/2
+}
+
+// busy says whether the nodes of a company have work with a change of its owners: it can be made, and nobody who joins
+// is on a node that is dead.
+func (p *planner) busy(c *message.Company) bool {
+	return c.Changing() && p.alive(c) && !slices.ContainsFunc(c.Owners, func(o message.Owner) bool { return o.Joining && p.dead(o.Node) })
 }
 
 // wanted is how many owners a company should have.
@@ -206,8 +218,10 @@ func (p *planner) endangered() []*message.Company {
 	return all
 }
 
-// redirect finds another node for what joins on one that cannot be used any more.
-func (p *planner) redirect() (Change, bool) {
+// abandon gives up who joins on a node that cannot be used any more: it may vote already, so it stays in the list until
+// its company does not count it, and only then another one joins. Where nobody else is left, nor the one that was to
+// leave can stay, it is waited for.
+func (p *planner) abandon() (Change, bool) {
 	for _, c := range p.endangered() {
 		for _, o := range c.Owners {
 			if !o.Joining || o.Leaving || !p.lost(o.Node) {
@@ -219,11 +233,9 @@ func (p *planner) redirect() (Change, bool) {
 					instead = old.Replica
 				}
 			}
-			if to, ok := p.choose(c, o.Replica); ok {
-				return p.move(c, to, o.Replica)
-			}
-			// Nobody else is left. Where the one that was to leave can stay, it stays.
-			if old := c.Owner(instead); old != nil && old.Node != o.Node && p.can[old.Node] {
+			_, other := p.choose(c, o.Replica)
+			old := c.Owner(instead)
+			if stays := old != nil && old.Node != o.Node && p.can[old.Node]; other || stays {
 				return p.move(c, message.NoNode, o.Replica)
 			}
 		}
@@ -293,7 +305,7 @@ func (p *planner) spread() (Change, bool) {
 	for i := range wanted {
 		same = same && wanted[i].Node == nodes[i]
 	}
-	return Change{Op: message.REGCHANGE, Nodes: nodes}, !same
+	return Change{Op: message.REGCHANGE, Nodes: nodes, Epoch: p.d.Epoch}, !same
 }
 
 // keepers are who shall keep the registers: all that are there. Where a user chose, those that stay of the chosen.

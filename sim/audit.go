@@ -55,6 +55,7 @@ func (w *world) audit() {
 		}
 	}
 	w.sums(final)
+	w.forgotten()
 	for _, h := range w.holdings {
 		if !h.gone && !h.shared {
 			for which := range h.ends {
@@ -69,8 +70,21 @@ func (w *world) audit() {
 	w.freeAll(c, rest)
 }
 
+// stray is longer than anything that a client asked for and gave up may be under way.
+const stray = 4_000
+
+// drain lets what nobody waits for arrive: a MALLOC that was given up long ago takes effect when it is applied.
+func (w *world) drain() bool {
+	over := false
+	w.in(stray, func() { over = true })
+	return w.run(func() bool { return over }) && w.run(w.settled)
+}
+
 // freeAll frees what users hold and what they asked for and never heard of, and nothing else may be there (S5).
 func (w *world) freeAll(c *client, rest func(string) bool) {
+	if !w.drain() {
+		return
+	}
 	lost := slices.Clone(w.lostMallocs)
 	for _, x := range w.allocations() {
 		h := w.holderOf(x)
@@ -103,7 +117,7 @@ func (w *world) freeAll(c *client, rest func(string) bool) {
 func (w *world) allocations() (all []company.Extent) {
 	for _, g := range w.groups[1:] {
 		for _, o := range g.owners {
-			if o.lost {
+			if o.over() {
 				continue
 			}
 			for _, x := range o.heap.Extents(0, 1<<20) {
@@ -133,7 +147,7 @@ func (w *world) sameState() {
 	for _, g := range w.groups {
 		var first []byte
 		for _, o := range g.owners {
-			if o.lost {
+			if o.over() {
 				continue
 			}
 			var b bytes.Buffer
@@ -163,7 +177,7 @@ func (w *world) nothing() {
 	for _, g := range w.groups[1:] {
 		first := ""
 		for _, o := range g.owners {
-			if o.lost {
+			if o.over() {
 				continue
 			}
 			if s := o.heap.Status(); s.Used != 0 || s.Count != 0 || len(o.heap.Extents(0, 1)) > 0 {
@@ -171,6 +185,9 @@ func (w *world) nothing() {
 			}
 			if err := o.heap.Verify(); err != nil {
 				w.fail("S4", "", "company %s on node %s: %v", g.id, o.n.id, err)
+			}
+			if n := len(o.heap.AllLeases()); n > 0 {
+				w.fail("S5", w.companyName(g.id), "everything was freed, and company %s has %d leases", g.id, n)
 			}
 			said := o.heap.String()
 			if first == "" {

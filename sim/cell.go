@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 
+	"dmalloc/cache"
 	"dmalloc/message"
 )
 
@@ -14,8 +15,18 @@ type cell struct {
 	h       *holding
 	which   int // which end of it
 	counter bool
+	company message.CompanyID
+	at      message.Addr // as its company knows it
+	txn     message.Txn  // of a part
+	block   cache.Extent // that it lies in
+	near    message.NodeID
 
+	uses, unknown     int    // operations; of them, of unknown outcome
 	added, maybeAdded uint64 // acknowledged; of unknown outcome
+
+	committed uint64            // what the log has of a word
+	absorbed  []absorption      // what holders have newer
+	ends      map[uint64]uint64 // what the log had when leases with write-back ended, by token
 }
 
 // share allocates what clients share, in calm: one allocation within a company, and one over several.
@@ -29,6 +40,7 @@ func (w *world) share() bool {
 		}
 	}
 	for i, x := range w.shared {
+		x.place()
 		x.name = fmt.Sprintf("word %d", i+1)
 		if x.counter {
 			x.name = fmt.Sprintf("counter %d", i+1)
@@ -57,6 +69,19 @@ func (w *world) shareOne(c *client, i int, size uint64) {
 	})
 }
 
+// place fills in where the cell is.
+func (x *cell) place() {
+	var m *message.Message
+	x.company, m = x.h.bytesAt(x.which, message.READ)
+	x.at, x.txn, x.near = m.Address, m.Txn, message.NoNode
+	b := x.h.blocks[0]
+	x.block = cache.Extent{Address: x.h.at, Size: b.Size}
+	if m.Flags&message.PartOf != 0 {
+		b = x.h.blocks[len(x.h.blocks)-1]
+		x.block = cache.Extent{Address: b.Behind, Size: b.Size, Txn: m.Txn}
+	}
+}
+
 // largest is the capacity that no company exceeds.
 func (w *world) largest() (most uint64) {
 	for _, c := range w.plan.Companies[1:] {
@@ -65,8 +90,18 @@ func (w *world) largest() (most uint64) {
 	return most
 }
 
+// What a judge can judge in time: each operation of unknown outcome may double the work.
+const (
+	maxUses    = 40
+	maxUnknown = 6
+)
+
 func (c *client) useCell(x *cell) {
 	w := c.w
+	if x.uses >= maxUses || x.unknown >= maxUnknown {
+		c.useOwn()
+		return
+	}
 	r := record{about: x.name, client: c.name, kind: reads}
 	switch d := w.dice.IntN(6); {
 	case d < 2:
@@ -110,8 +145,10 @@ func (c *client) cell(x *cell, r record, patience int64) {
 		m.Size, m.Value = 0, r.in
 	}
 	r.call = w.moment()
+	x.uses++
 	open := func() {
 		if r.kind != reads {
+			x.unknown++
 			w.keep(r)
 		}
 		if r.kind == adds {
@@ -122,7 +159,7 @@ func (c *client) cell(x *cell, r record, patience int64) {
 	if w.cfg.Tell {
 		w.say(x.name, "%s begins: %s", c.name, r.what())
 	}
-	c.s.do(company, m, patience, func(a *message.Message, sent bool) {
+	c.s.near(x, company, m, patience, func(a *message.Message, sent bool) {
 		switch {
 		case a == nil && !sent:
 		case a == nil:

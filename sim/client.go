@@ -20,11 +20,13 @@ type client struct {
 	abandon func() // what becomes of the running operation if the client dies
 	held    []*holding
 	things  int
+	focus   int   // how many of the next operations are on that cell
+	leased  *cell // of which the client had a node take a lease
 }
 
 func (w *world) hire(name string, ops int) *client {
 	c := &client{w: w, name: name, left: ops, s: w.newSession(name), rooms: make([]uint64, len(w.groups))}
-	for i := range c.rooms[1:] {
+	for i := range min(len(c.rooms), len(w.plan.Companies)) - 1 {
 		c.rooms[i+1] = w.plan.Companies[i+1].Capacity
 	}
 	w.clients = append(w.clients, c)
@@ -53,6 +55,10 @@ func (c *client) workSoon() {
 	c.w.in(1+c.w.dice.Int64N(20), func() {
 		if c.s == s && !c.busy && c.left > 0 {
 			c.left--
+			if c.focus == 0 && c.w.has(Leases) && c.w.odds(3) {
+				c.lend()
+				return
+			}
 			c.work()
 		}
 	})
@@ -86,6 +92,11 @@ func (c *client) patience() int64 {
 
 // work begins one operation.
 func (c *client) work() {
+	if c.focus > 0 && c.w.has(Leases) {
+		c.focus--
+		c.useCell(c.leased)
+		return
+	}
 	switch d := c.w.dice.IntN(10); {
 	case d < 4 && len(c.w.shared) > 0:
 		c.useCell(c.w.shared[c.w.dice.IntN(len(c.w.shared))])

@@ -21,6 +21,7 @@ type Config struct {
 	Tell    bool   // keep the story also of a history that passes; a story costs time, the history stays the same
 
 	planted bug
+	with    Faults // classes that are on, whatever the seed says: planted bugs are looked for where they show
 }
 
 func (c Config) String() string {
@@ -63,6 +64,12 @@ const (
 	Impatient                    // clients give up soon
 	Near                         // clients read at any owner
 	SlowSync                     // disks of registers take long
+	Join                         // nodes join
+	Leave                        // nodes are dismissed, and leave
+	Replace                      // others take the places of nodes that are dead for long
+	Leases                       // nodes take leases, and clients go through them
+	Back                         // leases to write may be such that their holder keeps writes to itself
+	Drift                        // clocks go wrong by up to 1 %
 
 	faultsEnd
 )
@@ -70,7 +77,8 @@ const (
 const allFaults = faultsEnd - 1
 
 var faultNames = []string{"loss", "twice", "tail", "crash", "power", "pause", "cut", "disk", "elections", "deposed", "proposals", "lag",
-	"snapshots", "members", "death", "impatient", "near", "slow-sync"}
+	"snapshots", "members", "death", "impatient", "near", "slow-sync",
+	"join", "leave", "replace", "leases", "write-back", "drift"}
 
 func (f Faults) String() string {
 	if f == 0 {
@@ -109,7 +117,7 @@ type Result struct {
 	Events     int // things that happened
 	Hash       uint64
 	Deeds      Deeds
-	Check      string // the invariant that does not hold, "S1" to "S9", or "" for a history that passes
+	Check      string // the invariant that does not hold, "S1" to "S12", or "" for a history that passes
 	Err        *message.Error
 	Story      []string // of a history that fails, or that was to be told: what concerns the failure, in order
 }

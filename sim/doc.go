@@ -5,13 +5,14 @@
 //	   │                  delay, loss,     │                 stands for Raft: an ordered log that is right by
 //	   │                  twice, cut       └─ ReadIndex      construction; leaders change, proposals are lost, come
 //	   │                                                     twice or late, owners lag, crash and load snapshots
+//	   ├── holders: cache.Cache ── WRITE with a token, READ to fill ──▶ owners ── REVOKE, EXPIRE: lease.Watch
 //	   └── register.Operation ──▶ network ──▶ keepers: register.Replica, what is on disk, what is not yet
 //
 //	calm: allocations that all share ─▶ trouble ─▶ calm: everything ends, is read, freed and compared
 //
-// What is real here: company, directory, register, ring, message. What is a model: Raft, disks, the network,
-// and what the rooms client, owner, quorum and node do around the core, step by step as they do it. So a
-// history judges the core and the protocols, not the code of those rooms; drills with real processes do that.
+// What is real here: company, directory, register, ring, lease, cache, message, and the function owner.Plan. What
+// is a model: Raft, disks, the network, and what the rooms client, owner, quorum and node do around the core, step
+// by step as they do it. So a history judges the core and the protocols, not the code of those rooms; drills with real processes do that.
 //
 // # What a history must keep
 //
@@ -27,9 +28,27 @@
 //	    an allocation that had the address before, which nothing holds back.
 //	S8  Once the faults end, everything comes to an end.
 //	S9  Nobody is refused what cannot be refused.
+//	S10 No two holders use leases that exclude each other, each by its own clock; tokens grow; caches keep K1 to K8.
+//	S11 A write that was absorbed is lost only with its holder, or when its lease ends before it is written back; not
+//	    after its holder has given the lease back. Otherwise it is in the log in the end.
+//	S12 Whatever is removed, most voters of a company have their disks.
 //
 // An operation without an answer stays open for ever: it may take effect at any later time, or never. A judge
-// that does not come to a verdict counts as a failure.
+// that does not come to a verdict counts as a failure. An absorbed write that is lost is followed by one of the log's
+// value, somewhere before both the end of its lease and the loss (absorbed.go): so what was read of it before is right,
+// and what is read of it later is not.
+//
+// # Leases, nodes that come and go
+//
+// Clocks of nodes run at rates of their own within 1 %, and four times as fast as the history, so that many leases
+// live and die in one. A node reads them, sends, and is frozen between any two steps, also between copying bytes and
+// looking at the clock. Leaders that are deposed decide by clocks that have gone wrong (L4). A node keeps what it
+// absorbs, and has tried, per process: who asks again after it has died hears nothing, and does not know the end.
+//
+// Nodes are admitted, dismissed and dead for long; the directory's leader proposes what ring.Next says, company by
+// company the leader takes the steps of owner.Plan, by a directory that may be old. A change of Raft's members is
+// there at once, if most voters are: the group is one log, and its members a list beside it. A replica that was
+// removed is told nothing, answers as one, and ends when its node hears of it.
 //
 // # Swarm, seeds, stories
 //
@@ -47,7 +66,8 @@
 //
 // # What it does not do
 //
-// Votes and log repair are Raft's own and not simulated, nor are torn or altered files, HTTP, or time that
-// goes wrong. Leases do not exist yet: they come as a further kind of thing that clients use (client.go), and
-// the log's clock that they need is there (Batch.Elapsed). Next: cmd/dmalloc, whose commands run it.
+// Votes and log repair are Raft's own and not simulated, nor are Raft's entries for changes of members, torn or
+// altered files, HTTP, `recover`, and time that goes wrong by more than it may. Those who meet a lease ask again
+// instead of standing in lease.Queue; pages are not evicted from caches; only the cells that clients share are read and
+// written through holders. Next: cmd/dmalloc, whose commands run it.
 package sim

@@ -4,6 +4,7 @@ import (
 	"dmalloc/company"
 	"dmalloc/directory"
 	"dmalloc/message"
+	plan "dmalloc/owner"
 	"dmalloc/register"
 )
 
@@ -26,14 +27,21 @@ type group struct {
 	owners  []*owner // also those that are over
 	entries []*message.Batch
 	term    uint64
-	leader  *owner   // in term; nil before the first
-	sums    []uint64 // of the results of each entry, by whoever applied it first
+	leader  *owner          // in term; nil before the first
+	run     int             // of the leader's process: another one does not lead in the same term
+	sums    []uint64        // of the results of each entry, by whoever applied it first
+	begun   uint64          // the greatest term of which the log tells
+	token   uint64          // last one given
+	joining []plan.Step     // replicas without a vote
+	gone    []uint64        // replicas that were removed
+	over    map[uint64]bool // tokens of leases that have ended
 
 	truth *directory.State // of the directory's group: all entries applied, at once
 }
 
 func newGroup(w *world, c *message.Company) *group {
 	g := &group{w: w, id: c.ID, cfg: company.Config{ID: c.ID, Base: c.Base, Limit: c.Limit, Capacity: c.Capacity}}
+	g.over = map[uint64]bool{}
 	if g.id == 0 {
 		g.truth = directory.New(w.plan)
 	}
@@ -73,14 +81,14 @@ func (g *group) tick() {
 	if !g.majority() {
 		return
 	}
-	if g.leader == nil || !g.leader.voting || !g.leader.reaches() || w.has(Elections) && w.odds(12) {
+	if g.leader == nil || g.leader.boot != g.run || !g.leader.voting || !g.leader.reaches() || w.has(Elections) && w.odds(12) {
 		g.elect()
 	}
 	for _, o := range g.owners {
-		if o.up() && o.applied < g.length() {
+		if o.up() && o.follows() && o.applied < g.length() {
 			o.hears(g.length())
 		}
-		if o.up() && o.term < g.term {
+		if o.up() && o.follows() && o.term < g.term {
 			o.hearsLeader(g.leader, g.term)
 		}
 	}
@@ -95,7 +103,17 @@ func (g *group) elect() {
 			able = append(able, o)
 		}
 	}
-	g.leader = able[w.dice.IntN(len(able))]
+	g.lead(able[w.dice.IntN(len(able))])
+}
+
+// lead has an owner lead in the next term.
+func (g *group) lead(o *owner) {
+	w := g.w
+	if !o.reaches() {
+		return
+	}
+	g.leader = o
+	g.run = g.leader.boot
 	w.did(led)
 	g.term++
 	w.mix(1, uint64(w.now), uint64(g.id), g.term, uint64(g.leader.n.id))
@@ -103,7 +121,7 @@ func (g *group) elect() {
 		w.say(aboutLeaders, "node %s is elected to lead company %s in term %d", g.leader.n.id, g.id, g.term)
 	}
 	for _, o := range g.owners {
-		if o.up() {
+		if o.up() && o.follows() {
 			o.hearsLeader(g.leader, g.term)
 		}
 	}
@@ -157,6 +175,11 @@ func (g *group) append(b *message.Batch) {
 	w := g.w
 	g.entries = append(g.entries, b)
 	g.sums = append(g.sums, 0)
+	for _, m := range b.Messages {
+		if m.Op == message.TERM {
+			g.begun = max(g.begun, m.Term)
+		}
+	}
 	w.mix(2, uint64(w.now), uint64(g.id), b.Number, b.Term, uint64(len(b.Messages)))
 	if w.cfg.Tell {
 		for _, m := range b.Messages {
@@ -165,9 +188,10 @@ func (g *group) append(b *message.Batch) {
 	}
 	if g.truth != nil {
 		g.truth.Apply(g.length(), b)
+		w.grown()
 	}
 	for _, o := range g.owners {
-		if o.up() {
+		if o.up() && o.follows() {
 			o.hears(g.length())
 		}
 	}
@@ -188,16 +212,17 @@ func (g *group) deadVoters() (dead, all int) {
 
 // seat is the owner on a node that is not over.
 func (g *group) seat(n message.NodeID) *owner {
+	var found *owner
 	for _, o := range g.owners {
-		if o.n.id == n && !o.lost {
-			return o
+		if o.n.id == n && !o.lost && (found == nil || found.removed) {
+			found = o
 		}
 	}
-	return nil
+	return found
 }
 
 // sameAnswers compares what an entry answered with what the owner answered that applied it first (S4).
-func (g *group) sameAnswers(o *owner, index uint64, a *company.Applied) {
+func (g *group) sameAnswers(o *owner, index uint64, b *message.Batch, a *company.Applied) {
 	sum := uint64(index + 1)
 	for i := range a.Results {
 		r := &a.Results[i]
@@ -208,6 +233,7 @@ func (g *group) sameAnswers(o *owner, index uint64, a *company.Applied) {
 	switch had := g.sums[index-1]; {
 	case had == 0:
 		g.sums[index-1] = sum
+		g.first(index, b, a)
 	case had != sum:
 		g.w.fail("S4", "", "company %s: node %s answers entry %d otherwise than the owner that applied it first", g.id, o.n.id, index)
 	}

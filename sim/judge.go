@@ -16,6 +16,7 @@ const (
 	writes
 	swaps // if the word is old
 	adds
+	reverts // the word has again what the log has, because its newer value is lost with a holder
 )
 
 // record is one operation of the history: what was asked, what came of it and when. One of unknown outcome
@@ -38,6 +39,8 @@ func (r record) what() string {
 		return fmt.Sprintf("replace %d by %d in %s", r.old, r.in, r.about)
 	case adds:
 		return fmt.Sprintf("add %d to %s", r.in, r.about)
+	case reverts:
+		return fmt.Sprintf("go back to %d in %s", r.in, r.about)
 	}
 	return "read " + r.about
 }
@@ -46,7 +49,7 @@ func (r record) String() string {
 	switch {
 	case r.ret == 0:
 		return r.what() + ", which nobody knows the end of"
-	case r.kind == writes:
+	case r.kind == writes, r.kind == reverts:
 		return r.what() + ", done"
 	case r.kind == swaps && !r.yes:
 		return fmt.Sprintf("%s, which had %d", r.what(), r.out)
@@ -65,7 +68,7 @@ var atomic = porcupine.Model{
 		s, r := state.(uint64), input.(*record)
 		known := r.ret != 0
 		switch r.kind {
-		case writes:
+		case writes, reverts:
 			return true, r.in
 		case swaps:
 			if known && (r.yes != (s == r.old) || !r.yes && r.out != s) {

@@ -101,6 +101,9 @@ func (m *mallocing) survey() {
 		}
 		for id := 1; id < len(m.c.w.groups); id++ {
 			owners := m.c.w.groups[id].owners
+			for len(m.c.rooms) <= id {
+				m.c.rooms = append(m.c.rooms, 0)
+			}
 			if o := owners[m.c.w.dice.IntN(len(owners))]; o.up() && !o.n.frozen && o.heap != nil {
 				m.c.rooms[id] = o.heap.Status().Room
 			}

@@ -77,6 +77,9 @@ func (m *mover) took(x message.Member, epoch uint64) {
 
 // fenced says whether these are enough of the old replicas of each register that moves.
 func (m *mover) fenced(some []message.Member) bool {
+	if m.n.w.cfg.planted == skipFence {
+		return true
+	}
 	for i := range registers {
 		if g := m.n.w.where(m.config, registerAt(i)); len(g) == 2 && !register.Fenced(g[0], some) {
 			return false

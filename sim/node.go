@@ -1,6 +1,10 @@
 package sim
 
-import "dmalloc/message"
+import (
+	"slices"
+
+	"dmalloc/message"
+)
 
 // node is a process with its disk: the owners of its companies, a keeper of registers, and what it does
 // unasked.
@@ -15,15 +19,22 @@ type node struct {
 	held        []func() // what came while it was frozen
 	owners      []*owner // also those that are over
 	keeper      *keeper
+	holder      *holder            // of leases; nil before the first
+	drift       int64              // of its clock, in hundredths of a percent
 	dir         *message.Directory // as this node knows it
 	self        *session           // what it asks others in its own name
 	mover       *mover
-	run         int  // how often it started or stopped
-	retiring    bool // its disk is lost, and the directory does not know its new incarnation yet
+	run         int // how often it started or stopped
+	downAt      int64
+	frozenAt    int64
+	stood       int64 // for how long it was frozen
+	coming      bool  // it was admitted, and its process has not started yet
+	planning    bool  // a change that it has planned is on its way to the directory
+	retiring    bool  // its disk is lost, and the directory does not know its new incarnation yet
 }
 
 func newNode(w *world, id message.NodeID) *node {
-	n := &node{w: w, id: id, dir: w.plan}
+	n := &node{w: w, id: id, dir: w.plan, drift: w.driftOf(id)}
 	n.keeper = newKeeper(n, message.Member{Node: id}, w.plan.Registers)
 	return n
 }
@@ -70,7 +81,7 @@ func (n *node) start() {
 	n.starts++
 	n.up, n.frozen = true, false
 	n.self = n.w.newSession("node " + n.id.String())
-	n.mover = nil
+	n.mover, n.planning = nil, false
 	for _, o := range n.owners {
 		if !o.lost {
 			o.start()
@@ -84,12 +95,16 @@ func (n *node) start() {
 // stop ends it: what is in memory is gone.
 func (n *node) stop() {
 	n.run++
-	n.up, n.frozen, n.held = false, false, nil
+	n.up, n.frozen, n.held, n.downAt = false, false, nil, n.w.now
 	n.self.close()
 	for _, o := range n.owners {
 		o.stop()
 	}
 	n.keeper.stop()
+	if n.holder != nil {
+		n.holder.die()
+		n.holder = nil
+	}
 }
 
 // announce tells the directory of the start, until it has heard.
@@ -97,7 +112,9 @@ func (n *node) announce() {
 	m := message.New(message.BOOT)
 	m.Data = message.JSON(message.Node{ID: n.id, Address: "there", Boot: n.starts, Incarnation: n.incarnation})
 	n.self.do(0, m, forEver, func(a *message.Message, _ bool) {
-		if a.Status != message.Done {
+		if a.Status == message.NoSuchNode && n.gone() {
+			n.leaves()
+		} else if a.Status != message.Done {
 			n.w.fail("S9", "", "the directory refuses the start of node %s: %s", n.id, a.Text)
 		}
 	})
@@ -111,6 +128,9 @@ func (n *node) learn(d *message.Directory) {
 	if n.dir.Node(n.id).Incarnation == n.incarnation {
 		n.keeper.adopt(n.dir.Registers)
 	}
+	if n.dir.Node(n.id).Gone {
+		n.later(0, n.leaves)
+	}
 }
 
 // tick is what a node does unasked: it asks for the directory, takes the seats that it gives, mends the
@@ -120,21 +140,33 @@ func (n *node) tick() {
 	n.later(45+w.dice.Int64N(20), n.tick)
 	n.askDirectory()
 	n.takeSeats()
+	if n.holder != nil {
+		n.holder.tick()
+	}
 	for _, o := range n.owners {
 		switch {
 		case !o.mine || !o.up():
 		case o.g.id == 0:
 			n.moveRegisters()
 			o.mend()
+			n.plans(o)
 		default:
 			o.settle()
 			o.mend()
+			o.sizes()
 		}
 	}
 }
 
 // askDirectory asks one that owns the directory for what it has applied.
 func (n *node) askDirectory() {
+	if n.w.growing() && n.w.odds(2) {
+		n.w.reach(n.w.anyNode(), func(x *node) {
+			d := x.dir
+			n.w.reach(n.id, func(n *node) { n.learn(d) })
+		})
+		return
+	}
 	owners := n.w.groups[0].owners
 	from := owners[n.w.dice.IntN(len(owners))]
 	n.w.reach(from.n.id, func(*node) {
@@ -143,49 +175,6 @@ func (n *node) askDirectory() {
 			n.w.reach(n.id, func(n *node) { n.learn(current) })
 		}
 	})
-}
-
-// takeSeats starts the replicas that the directory gives this incarnation.
-func (n *node) takeSeats() {
-	if n.dir.Node(n.id).Incarnation != n.incarnation {
-		return
-	}
-	for i := range n.dir.Companies {
-		for _, seat := range n.dir.Companies[i].Owners {
-			if seat.Node != n.id || !seat.Joining || n.w.groups[i].seat(n.id) != nil {
-				continue
-			}
-			o := newOwner(n.w.groups[i], n, seat.Replica)
-			o.g.owners = append(o.g.owners, o)
-			o.start()
-			n.w.say("", "node %s joins company %d as replica %d", n.id, i, seat.Replica)
-		}
-	}
-}
-
-// mend makes replicas that have caught up voting ones, in the place of the lost ones of their nodes, and
-// tells the directory. The leader does it; its change of members is an entry of Raft's, which the group
-// stands for.
-func (o *owner) mend() {
-	g := o.g
-	for _, seat := range o.n.dir.Company(g.id).Owners {
-		if !seat.Joining || !g.majority() || g.leader != o {
-			continue
-		}
-		x := g.seat(seat.Node)
-		if x == nil || x.replica != seat.Replica || x.applied < o.applied {
-			continue
-		}
-		for _, old := range g.owners {
-			if old.n == x.n {
-				old.voting = old == x
-			}
-		}
-		g.w.did(replaced)
-		m := message.New(message.REPLACE)
-		m.Data = message.JSON(message.Move{Company: g.id, Node: seat.Node, Replica: seat.Replica})
-		o.n.self.do(0, m, attemptLong, func(*message.Message, bool) {})
-	}
 }
 
 // lose takes the node's disk away. It comes back as another incarnation when the directory knows.
@@ -203,11 +192,15 @@ func (n *node) lose() {
 	n.incarnation++
 	n.starts = 0
 	n.retiring = true
-	n.dir = w.plan
+	n.dir = w.directory()
 	n.keeper = newKeeper(n, message.Member{Node: n.id, Incarnation: n.incarnation}, message.Registers{})
 	m := message.New(message.RETIRE)
 	m.Data = message.JSON(message.Node{ID: n.id, Incarnation: n.incarnation})
 	w.admin.do(0, m, forEver, func(a *message.Message, _ bool) {
+		if a.Status == message.NoSuchNode && n.gone() {
+			n.retiring = false
+			return
+		}
 		if a.Status != message.Done {
 			w.fail("S9", "", "the directory refuses the new incarnation of node %s: %s", n.id, a.Text)
 			return
@@ -224,12 +217,14 @@ func (n *node) lose() {
 func (w *world) change() {
 	var nodes []message.NodeID
 	for _, n := range w.nodes {
-		if w.odds(3) {
+		if w.odds(3) && !n.gone() {
 			nodes = append(nodes, n.id)
 		}
 	}
 	for len(nodes) < min(2, len(w.nodes)) {
-		nodes = append(nodes, message.NodeID(w.dice.IntN(len(w.nodes))))
+		if id := w.anyNode(); !slices.Contains(nodes, id) {
+			nodes = append(nodes, id)
+		}
 	}
 	m := message.New(message.REGCHANGE)
 	m.Data = message.JSON(nodes)
@@ -237,4 +232,13 @@ func (w *world) change() {
 		w.say(aboutRegisters, "the admin asks that nodes %v keep the registers", nodes)
 	}
 	w.admin.do(0, m, attemptLong, func(*message.Message, bool) {})
+}
+
+// anyNode is one that has not left.
+func (w *world) anyNode() message.NodeID {
+	for {
+		if n := w.nodes[w.dice.IntN(len(w.nodes))]; !n.gone() {
+			return n.id
+		}
+	}
 }

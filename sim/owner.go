@@ -5,6 +5,7 @@ import (
 
 	"dmalloc/company"
 	"dmalloc/directory"
+	"dmalloc/lease"
 	"dmalloc/message"
 )
 
@@ -20,6 +21,7 @@ type owner struct {
 	replica uint64
 	voting  bool
 	lost    bool // with its disk, for ever
+	removed bool // from its company, which it may not know
 
 	// On disk.
 	snapshot      *company.Snapshot
@@ -44,6 +46,8 @@ type owner struct {
 	last    int64 // when the last batch was made
 	readers []reader
 	seen    []seen // transactions that are not at their end
+	watch   *lease.Watch
+	alarmAt int64 // when leases are looked at next
 }
 
 // waiting is a message and where its answer goes.
@@ -82,6 +86,7 @@ func (o *owner) start() {
 	if o.boot > 2 {
 		o.g.w.did(restarted)
 	}
+	o.watch, o.alarmAt = lease.NewWatch(), 0
 	o.load(o.snapshot, o.dirSnapshot)
 }
 
@@ -110,6 +115,9 @@ func (o *owner) load(s *company.Snapshot, d *directory.Snapshot) {
 		b.Reset()
 		_, _ = s.WriteTo(b)
 		o.heap, err = company.Load(bytes.NewReader(b.Bytes()), o.g.cfg)
+	}
+	if o.heap != nil {
+		o.watch.Found(o.heap.AllLeases(), o.n.clock())
 	}
 	if err != nil {
 		o.g.w.fail("S4", "", "company %s: node %s cannot load its snapshot: %v", o.g.id, o.n.id, err)
@@ -161,6 +169,9 @@ func (o *owner) hearsLeader(leader *owner, term uint64) {
 // setLeader takes in who leads. Who leads begins the term with an entry that says so; who led owes answers
 // that it cannot give any more (O3).
 func (o *owner) setLeader(leader *owner, term uint64) {
+	if o.mine {
+		o.strays(o.term)
+	}
 	o.term, o.leader, o.mine = term, leader, leader == o
 	flying, queue := o.flying, o.queue
 	o.flying, o.queue = nil, nil
@@ -172,11 +183,24 @@ func (o *owner) setLeader(leader *owner, term uint64) {
 	}
 	if o.mine {
 		o.last = o.g.w.now
-		m := message.New(message.TERM)
-		m.Term, m.Final, m.Company = term, o.n.id, o.g.id
-		o.queue = append(o.queue, waiting{m, func(*message.Message) {}})
-		o.propose()
+		o.begin(term)
 	}
+}
+
+// begin has the log tell of the term, again where that was lost: leases wait for it.
+func (o *owner) begin(term uint64) {
+	m := message.New(message.TERM)
+	m.Term, m.Final, m.Company = term, o.n.id, o.g.id
+	o.queue = append(o.queue, waiting{m, func(a *message.Message) {
+		if a.Status != message.Done && o.g.w.cfg.planted != termOnce {
+			o.later(10, func() {
+				if o.mine && o.term == term {
+					o.begin(term)
+				}
+			})
+		}
+	}})
+	o.propose()
 }
 
 func unknown(owed []waiting) {
@@ -210,6 +234,11 @@ func (o *owner) handle(q waiting) {
 			a.Address, a.Size = q.m.Address, q.m.Size
 			q.reply(a)
 			q.reply = func(*message.Message) {}
+		}
+		if q.m.Op == message.LEASE {
+			m := *q.m
+			m.Term = o.term
+			q.m = &m
 		}
 		o.queue = append(o.queue, q)
 		o.propose()
@@ -311,10 +340,14 @@ func (o *owner) apply(index uint64, b *message.Batch) {
 		a = o.dir.Apply(index, b)
 		o.n.learn(o.dir.Current())
 	} else {
-		a = o.heap.Apply(index, o.wrongly(index, b))
+		b = o.wrongly(index, b)
+		a = o.heap.Apply(index, b)
 	}
 	o.applied = index
-	o.g.sameAnswers(o, index, &a)
+	o.g.sameAnswers(o, index, b, &a)
+	if o.heap != nil {
+		o.watches(&a)
+	}
 	if len(o.flying) == 0 || b.Node != o.n.id {
 		return
 	}
@@ -322,6 +355,13 @@ func (o *owner) apply(index uint64, b *message.Batch) {
 		for i, q := range f.owed {
 			if a.Results[i].Index != index {
 				o.g.w.did(repeated)
+			}
+			if a.Results[i].Code == message.Leased {
+				var tokens []uint64
+				for _, l := range a.Results[i].Leases {
+					tokens = append(tokens, l.Token)
+				}
+				o.contend(tokens)
 			}
 			r := a.Results[i].Answer(q.m)
 			r.Term = o.term
@@ -332,24 +372,46 @@ func (o *owner) apply(index uint64, b *message.Batch) {
 
 // wrongly is what planted bugs make of an entry.
 func (o *owner) wrongly(index uint64, b *message.Batch) *message.Batch {
+	planted := o.g.w.cfg.planted
+	switch planted {
+	case forgetAnswers, applyDeposedTwice, deposedExpires, olderToken:
+	default:
+		return b
+	}
 	term, _, _ := o.heap.Lead()
 	alias := uint8(0)
 	switch {
-	case o.g.w.cfg.planted == forgetAnswers:
+	case planted == forgetAnswers:
 		alias = uint8(index / aliasEvery)
-	case o.g.w.cfg.planted != applyDeposedTwice || b.Term >= term:
+	case planted == applyDeposedTwice && b.Term >= term:
 		return b
 	}
 	c := *b
 	c.Messages = make([]*message.Message, len(b.Messages))
 	for i, m := range b.Messages {
 		n := *m
-		if alias == 0 && o.g.w.cfg.planted == applyDeposedTwice {
+		switch {
+		case planted == applyDeposedTwice:
 			n.Client = message.ClientID{}
-		} else {
+		case planted == forgetAnswers:
 			n.Client[14] = alias
+		case planted == deposedExpires && m.Op == message.EXPIRE:
+			n.Term = max(m.Term, term)
+		case planted == olderToken && m.Token != 0 && m.Op == message.WRITE:
+			n.Token = o.newerToken(m)
 		}
 		c.Messages[i] = &n
 	}
 	return &c
+}
+
+// newerToken is the token of the lease that stands where a message is to write.
+func (o *owner) newerToken(m *message.Message) uint64 {
+	page := uint64(m.Address-o.g.id.Base()) / message.PageSize
+	for _, l := range o.heap.AllLeases() {
+		if l.Exclusive && l.Touches(page, 1) {
+			return l.Token
+		}
+	}
+	return 0
 }

@@ -15,11 +15,23 @@ const (
 	noWriteBack           // a read of a register returns the newest of a quorum at once
 	noFence               // a replica of registers answers in whatever epoch it is asked
 	sameMember            // a replica that lost its disk answers as the same member
+	termOnce              // a leader whose first entry was lost does not repeat it
+	skipFence             // a change of the registers' members does not wait until enough old replicas know of it
+	removedCounts         // an owner that was removed still counts: with it alone there is a majority
+	deposedExpires        // L4: what a deposed leader decides about leases is done
+	olderToken            // L2: a write under a lease that is over is done
+	outlives              // T1: a holder counts from when the answer came, on a clock that stands still while it is frozen
+	hastyLeader           // T3: a new leader does not wait for what it found
+	noLook                // T2: a holder does not look at the clock when it answers: it has a timer for that
+	flushAfterRevoke      // T5: a holder gives back before it has written back
+	readUnderWrite        // T6: a page with a write under way is read
 
 	bugEnd
 )
 
 var bugNames = [bugEnd]string{"no bug", "acknowledge early", "stale read", "forget answers", "new number on retry", "abort committed",
-	"apply deposed twice", "no write-back", "no fence", "same member"}
+	"apply deposed twice", "no write-back", "no fence", "same member", "first entry not repeated", "fence of a change skipped", "removed owner counts",
+	"deposed leader expires", "older token", "lease outlives its clock", "hasty leader", "no look at the clock", "flush after revoke",
+	"read under a write"}
 
 func (b bug) String() string { return bugNames[b] }

@@ -14,8 +14,12 @@ func (o *owner) read(q waiting) {
 		q.reply(o.answer(q.m))
 		return
 	}
+	if w.cfg.planted == removedCounts && o.removed {
+		q.reply(o.answer(q.m))
+		return
+	}
 	o.later(1+w.dice.Int64N(4), func() {
-		if o.n.cutOff || !o.g.majority() || o.g.leader == nil || !o.g.leader.reaches() {
+		if o.removed || o.n.cutOff || !o.g.majority() || o.g.leader == nil || !o.g.leader.reaches() {
 			o.later(entryTimeout, func() { q.reply(q.m.Answer(message.Retry, "")) })
 			return
 		}
@@ -50,6 +54,9 @@ func (o *owner) answer(m *message.Message) *message.Message {
 		a = o.dir.Read(m)
 	} else {
 		a = o.heap.Read(m)
+		if a.Status == message.Leased {
+			o.contend(o.inTheWay(m))
+		}
 	}
 	a.Term = o.term
 	return a

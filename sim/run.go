@@ -22,6 +22,9 @@ func Run(c Config) Result {
 func play(c Config) Result {
 	w := newWorld(c)
 	w.act()
+	for _, stop := range w.paused {
+		stop()
+	}
 	if w.failure == nil {
 		w.judge()
 	}
@@ -87,13 +90,19 @@ func (w *world) restless() string {
 			}
 		}
 		for _, o := range g.owners {
-			if !o.lost && o.applied < g.length() {
+			if o.over() {
+				continue
+			}
+			if o.applied < g.length() {
 				return fmt.Sprintf("node %s has applied %d of %d entries of company %d", o.n.id, o.applied, g.length(), i)
 			}
-			if !o.lost && o.heap != nil && len(o.heap.Pending()) > 0 {
+			if o.heap != nil && len(o.heap.Pending()) > 0 {
 				return fmt.Sprintf("company %d has an unfinished transaction on node %s: %v", i, o.n.id, o.heap.Pending()[0])
 			}
 		}
+	}
+	if c := w.next(d, 0); c.Op != message.NONE {
+		return fmt.Sprintf("the directory wants %s: %v", c.Op, c)
 	}
 	return "something is on its way"
 }

@@ -24,11 +24,12 @@ type session struct {
 	config  message.Registers // of the registers, as the client knows it
 	runs    []*quorumRun
 	writes  uint64
+	dir     *message.Directory // as it knows it
 }
 
 func (w *world) newSession(name string) *session {
 	s := &session{w: w, name: name, id: w.name(), leaders: make([]message.NodeID, len(w.plan.Companies)),
-		config: w.plan.Registers}
+		config: w.plan.Registers, dir: w.plan}
 	for i := range s.leaders {
 		s.leaders[i] = message.NoNode
 	}
@@ -64,19 +65,28 @@ type call struct {
 	try     int
 	sent    bool
 	over    bool
+	foreign bool    // its number is of another session
+	x       *cell   // that it is about, where a holder may help
+	via     *holder // who is asked before the company
+	back    bool    // the holder may absorb it
 	end     func(a *message.Message, sent bool)
 }
 
 // do has a message done, or gives it up after a time. A logged one keeps its number through all attempts.
 func (s *session) do(company message.CompanyID, m *message.Message, patience int64, end func(a *message.Message, sent bool)) *call {
+	c := s.prepare(company, m, patience, end)
+	c.attempt(s.leader(company))
+	return c
+}
+
+// prepare makes the call of a message.
+func (s *session) prepare(company message.CompanyID, m *message.Message, patience int64, end func(a *message.Message, sent bool)) *call {
 	m.Company = company
 	if m.Op.Logged() {
 		m.Client = s.id
 		m.Seq, m.Low = s.begin()
 	}
-	c := &call{s: s, company: company, m: m, until: s.w.now + patience, turn: s.w.dice.IntN(8), end: end}
-	c.attempt(s.leaders[company])
-	return c
+	return &call{s: s, company: company, m: m, until: s.w.now + patience, turn: s.w.dice.IntN(8), end: end}
 }
 
 // finish ends the call. The client is done with the number; what still comes of it is refused or answered
@@ -86,7 +96,9 @@ func (c *call) finish(a *message.Message) {
 		return
 	}
 	c.over = true
-	c.s.finished(c.m.Seq)
+	if !c.foreign {
+		c.s.finished(c.m.Seq)
+	}
 	c.end(a, c.sent || a != nil)
 }
 
@@ -95,7 +107,11 @@ func (c *call) target(hint message.NodeID) message.NodeID {
 	if hint != message.NoNode {
 		return hint
 	}
-	owners := c.s.w.plan.Companies[c.company].Owners // owners move from disk to disk, never to other nodes
+	known := c.s.dir.Company(c.company)
+	if known == nil {
+		known = c.s.w.directory().Company(c.company)
+	}
+	owners := known.Owners
 	c.turn++
 	return owners[c.turn%len(owners)].Node
 }
@@ -109,13 +125,17 @@ func (c *call) attempt(hint message.NodeID) {
 		c.finish(nil)
 		return
 	}
-	if w.cfg.planted == newNumberOnRetry && c.try > 0 && c.m.Op.Logged() {
+	if w.cfg.planted == newNumberOnRetry && !c.foreign && c.try > 0 && c.m.Op.Logged() {
 		n := *c.m
 		c.s.number++
 		n.Seq = c.s.number
 		c.m = &n
 	}
 	c.try++
+	if c.via != nil {
+		c.askHolder()
+		return
+	}
 	try, to, m := c.try, c.target(hint), c.m
 	w.mix(3, uint64(w.now), uint64(to), uint64(m.Op), m.Seq, uint64(c.company))
 	if w.cfg.Tell {
@@ -139,6 +159,7 @@ func (c *call) attempt(hint message.NodeID) {
 		if c.try == try && !c.over {
 			c.sent = c.sent || m.Op.Logged()
 			c.s.leaders[c.company] = message.NoNode
+			c.s.ask()
 			c.attempt(message.NoNode)
 		}
 	})
@@ -151,7 +172,7 @@ func (c *call) hear(from message.NodeID, try int, a *message.Message) {
 	if c.over || c.s.closed {
 		return
 	}
-	elsewhere := a.Status == message.NotLeader || a.Status == message.Retry || a.Status == message.Busy || a.Status == message.Stale
+	elsewhere := a.Status == message.Leased || a.Status == message.Unavailable || a.Status == message.NotLeader || a.Status == message.Retry || a.Status == message.Busy || a.Status == message.Stale
 	if elsewhere && try != c.try {
 		return
 	}
@@ -166,12 +187,23 @@ func (c *call) hear(from message.NodeID, try int, a *message.Message) {
 			c.later(15, message.NoNode)
 		}
 	case message.Retry:
+		c.via = nil
 		c.sent = c.sent || c.m.Op.Logged()
 		c.later(10, message.NoNode)
+	case message.Leased:
+		// It is not kept as an answer, so a second copy of the entry may still find a better moment.
+		c.sent = c.sent || c.m.Op.Logged()
+		c.later(10, from)
+	case message.Unavailable: // the holder cannot help
+		c.via = nil
+		c.attempt(message.NoNode)
 	case message.Busy, message.Stale:
+		c.s.ask()
 		c.later(10, message.NoNode)
 	default:
-		c.s.leaders[c.company] = from
+		if c.via == nil {
+			c.s.leaders[c.company] = from
+		}
 		w.mix(4, uint64(w.now), uint64(a.Status), uint64(a.Address), a.Value)
 		if w.cfg.Tell {
 			w.say(w.subject(c.company, c.m), "%s hears of %s: %s", c.s.name, tell(c.m), tellAnswer(a))
@@ -187,5 +219,21 @@ func (c *call) later(pause int64, hint message.NodeID) {
 		if c.try == try {
 			c.attempt(hint)
 		}
+	})
+}
+
+// ask asks any node for the directory: owners may have moved.
+func (s *session) ask() {
+	w := s.w
+	if !w.growing() {
+		return
+	}
+	w.reach(w.anyNode(), func(n *node) {
+		d := n.dir
+		w.carry(func() {
+			if d.Epoch > s.dir.Epoch {
+				s.dir = d
+			}
+		})
 	})
 }

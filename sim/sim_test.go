@@ -67,21 +67,6 @@ func TestSameSeedSameHistory(t *testing.T) {
 	}
 }
 
-// Each bug that is planted in what stands around the core is found by some seed.
-func TestPlantedBugsAreFound(t *testing.T) {
-	for b := noBug + 1; b < bugEnd; b++ {
-		t.Run(b.String(), func(t *testing.T) {
-			for seed := range uint64(600) {
-				if r := play(Config{Seed: seed, planted: b}); r.Failed() {
-					t.Logf("seed %d: %s", seed, r.Err.Text)
-					return
-				}
-			}
-			t.Error("no seed finds it")
-		})
-	}
-}
-
 func BenchmarkHistory(b *testing.B) {
 	seed, ops, events := uint64(0), 0, 0
 	for b.Loop() {

@@ -15,7 +15,10 @@ func (w *world) trouble() {
 	w.in(10+w.dice.Int64N(160), w.trouble)
 	n := w.nodes[w.dice.IntN(len(w.nodes))]
 	long := 20 + w.dice.Int64N(400)
-	switch w.dice.IntN(8) {
+	if w.faults&Replace != 0 && w.odds(4) {
+		long += 900
+	}
+	switch w.dice.IntN(10) {
 	case 0:
 		if w.has(Crash) && n.up {
 			n.crash(long)
@@ -46,6 +49,14 @@ func (w *world) trouble() {
 		if w.has(Members) {
 			w.change()
 		}
+	case 8:
+		if w.has(Join) && len(w.nodes) < 8 {
+			w.join()
+		}
+	case 9:
+		if w.has(Leave) {
+			w.dismiss(n)
+		}
 	default:
 		if w.has(Death) && w.odds(2) {
 			w.clients[w.dice.IntN(len(w.clients))].die()
@@ -67,7 +78,7 @@ func (n *node) crash(long int64) {
 }
 
 func (n *node) revive() {
-	if !n.up && !n.retiring {
+	if !n.up && !n.retiring && !n.coming && !n.gone() {
 		n.w.say("", "node %s starts again", n.id)
 		n.start()
 	}
@@ -75,7 +86,7 @@ func (n *node) revive() {
 
 func (n *node) freeze(long int64) {
 	n.w.say("", "node %s freezes", n.id)
-	n.frozen = true
+	n.frozen, n.frozenAt = true, n.w.now
 	run := n.run
 	n.w.in(long, func() {
 		if n.run == run {
@@ -84,15 +95,17 @@ func (n *node) freeze(long int64) {
 	})
 }
 
-// thaw has all happen that came meanwhile.
+// thaw has all happen that came meanwhile, in any order: timers and messages race.
 func (n *node) thaw() {
 	if !n.frozen {
 		return
 	}
 	n.w.say("", "node %s goes on", n.id)
 	n.frozen = false
+	n.stood += n.w.now - n.frozenAt
 	held := n.held
 	n.held = nil
+	n.w.dice.Shuffle(len(held), func(i, j int) { held[i], held[j] = held[j], held[i] })
 	for _, do := range held {
 		do()
 	}
@@ -137,6 +150,10 @@ func (w *world) mayLose(n *node) bool {
 			return false
 		}
 	}
+	// A company may be founded before the directory knows of a lost disk: of its founders one may be missing.
+	if n.gone() || w.faults&Join != 0 && (w.plan.Settings.Replicas < 3 || slices.ContainsFunc(w.nodes, func(x *node) bool { return x.retiring })) {
+		return false
+	}
 	c := w.directory().Registers
 	for i := range registers {
 		groups := w.where(c, registerAt(i))
@@ -174,7 +191,7 @@ func (w *world) settled() bool {
 			return false
 		}
 		for _, o := range g.owners {
-			if o.lost {
+			if o.over() {
 				continue
 			}
 			if !o.up() || o.applied < g.length() || len(o.queue)+len(o.flying) > 0 || o.heap != nil && len(o.heap.Pending()) > 0 {
@@ -182,5 +199,10 @@ func (w *world) settled() bool {
 			}
 		}
 	}
-	return !slices.ContainsFunc(w.nodes, func(n *node) bool { return n.retiring || !n.up })
+	return !slices.ContainsFunc(w.nodes, func(n *node) bool { return !n.gone() && (n.retiring || !n.up) }) && w.complete()
+}
+
+// complete says whether the directory is as it should be.
+func (w *world) complete() bool {
+	return !w.growing() || w.next(w.directory(), 0).Op == message.NONE
 }

@@ -38,6 +38,7 @@ type world struct {
 	places  map[place][][]message.Member
 	shared  []*cell // 8 bytes that all clients use
 	numbers uint64  // last value written: each is written once
+	keys    uint64  // last key of a node that joins
 	names   uint64  // last client id given
 	origins uint64  // last origin of batches given
 
@@ -48,10 +49,15 @@ type world struct {
 	lostMallocs  []*holding // asked for, outcome unknown
 	// strays were written to allocations that are freed, by clients that never heard of the end: a late one
 	// may still be done, to whatever has the address by then.
-	strays  []uint64
-	failure *failure // the first
-	tale    []line
-	buffer  bytes.Buffer // of snapshots on their way from disk to memory
+	strays     []uint64
+	dismissing bool               // a node; one at a time, so that enough stay
+	nextOf     *message.Directory // what next has answered last
+	nextDead   uint64
+	nextIs     ring.Change
+	paused     []func() // reads that were stopped half-way
+	failure    *failure // the first
+	tale       []line
+	buffer     bytes.Buffer // of snapshots on their way from disk to memory
 }
 
 // place is where a register lies in one epoch.
@@ -82,7 +88,7 @@ func newWorld(c Config) *world {
 // cast has the seed choose who plays. Its dice do not depend on the salt.
 func (w *world) cast() {
 	d := rand.New(rand.NewPCG(w.cfg.Seed, 0xca57))
-	w.faults = Faults(d.Uint32()) & allFaults &^ w.cfg.Without
+	w.faults = (Faults(d.Uint32())&allFaults | w.cfg.with) &^ w.cfg.Without
 	nodes, companies := 3+d.IntN(3), 2+d.IntN(2)
 	settings := message.Settings{Nodes: nodes, Replicas: []int{2, 3, 3, 3, 5}[d.IntN(5)], Companies: companies,
 		RegisterReplicas: []int{2, 3, 3, 3, 4, 5}[d.IntN(6)], Memory: uint64(24+d.IntN(24)) * message.PageSize}

@@ -82,7 +82,7 @@ func (t *Transport) receive(raw net.Conn) {
 		return
 	}
 	defer t.open.Add(-1)
-	c := &conn{t: t, nc: nc, node: h.from, incarnation: h.incarnation, class: h.class,
+	c := &conn{t: t, nc: nc, node: h.from, role: t.role(nc, h), incarnation: h.incarnation, class: h.class,
 		queue: newQueue(t.cfg.Limits.queue(h.class)), address: nc.RemoteAddr().String()}
 	if isNode(h.from) {
 		c.link = t.link(h.from)

@@ -24,6 +24,7 @@ type conn struct {
 	t           *Transport
 	nc          net.Conn
 	node        message.NodeID // at the other end; NoNode is a client
+	role        Role           // of a client; what a node says goes by its frames
 	incarnation uint64
 	class       class
 	link        *link // nil for a client

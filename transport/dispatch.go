@@ -23,7 +23,16 @@ func (c *conn) dispatch(f *frame) error {
 	}
 	switch f.kind {
 	case kindRequest:
-		c.request(f)
+		if c.node != message.NoNode {
+			return c.request(f, f.src, RoleNode, f.payload)
+		}
+		return c.request(f, message.NoNode, c.role, f.payload)
+	case kindGuest:
+		role, payload, err := guest(f)
+		if err != nil {
+			return err
+		}
+		return c.request(f, message.NoNode, role, payload)
 	case kindAlive:
 		if w, ok := t.pending.get(f.id, f.src); ok {
 			w.alive(f)
@@ -61,38 +70,40 @@ func (c *conn) admit(f *frame) error {
 	return nil
 }
 
-// request hands a request to the node.
-func (c *conn) request(f *frame) {
+// request hands a request of who is to be answered, NoNode a client, to the node.
+func (c *conn) request(f *frame, from message.NodeID, role Role, payload []byte) error {
 	t := c.t
-	m, err := message.Decode(f.payload)
+	m, err := message.Decode(payload)
 	if err != nil {
 		t.count(malformedFrames)
 		r := message.New(message.OK)
 		r.Status, r.Text = message.InvalidArgument, err.Error()
-		c.reply(f, nil, r)
-		return
+		c.reply(f, from, nil, r)
+		return nil
 	}
-	m.Source, m.Target = f.src, t.cfg.Self
+	m.Source, m.Target = from, t.cfg.Self
 	var path []message.NodeID
 	if m.Flags&message.Traced != 0 {
 		path = f.path()
 	}
 	m.Path = path
 	if t.cfg.Handle == nil {
-		c.reply(f, path, m.Answer(message.Unsupported, "nobody here answers requests"))
-		return
+		c.reply(f, from, path, m.Answer(message.Unsupported, "nobody here answers requests"))
+		return nil
 	}
 	// The closure outlives this call: it must not hold the frame, whose bytes the message may share.
 	back := &frame{src: f.src, id: f.id}
-	t.cfg.Handle(c.ctx, Peer{Address: c.address, Incarnation: c.incarnation}, m, func(a *message.Message) {
-		c.reply(back, path, a)
+	t.cfg.Handle(c.ctx, Peer{Address: c.address, Incarnation: c.incarnation, Role: role}, m, func(a *message.Message) {
+		c.reply(back, from, path, a)
 	})
+	return nil
 }
 
-// reply sends an answer, or an ALIVE before it, on the connection on which the request came.
-func (c *conn) reply(f *frame, path []message.NodeID, a *message.Message) {
+// reply sends an answer, or an ALIVE before it, on the connection on which the request came. A client's goes back
+// through the node that passed its request on.
+func (c *conn) reply(f *frame, to message.NodeID, path []message.NodeID, a *message.Message) {
 	own := *a // the caller may share its answer, for it is kept for repetitions
-	own.Source, own.Target = c.t.cfg.Self, f.src
+	own.Source, own.Target = c.t.cfg.Self, to
 	if len(own.Path) == 0 {
 		own.Path = path
 	}
@@ -112,7 +123,7 @@ func (c *conn) reply(f *frame, path []message.NodeID, a *message.Message) {
 	default:
 		return
 	}
-	own.Client, own.Seq, own.Source, own.Target = a.Client, a.Seq, c.t.cfg.Self, f.src
+	own.Client, own.Seq, own.Source, own.Target = a.Client, a.Seq, c.t.cfg.Self, to
 	c.must(&back, &own)
 }
 
@@ -156,7 +167,7 @@ func (c *conn) relay(f *frame) {
 			c.relaying.Add(-1)
 			e = unsent(f.dst, message.Busy, "node %s carries %d requests of this client; wait for answers before you send more", t.cfg.Self, n-1)
 		} else {
-			onward.src = t.cfg.Self
+			onward.src, onward.kind, onward.prefix = t.cfg.Self, kindGuest, []byte{byte(c.role)}
 			client := &relayedRequest{c: c, id: f.id, to: f.dst}
 			if _, e = t.ask(&onward, nil, client, false); e != nil {
 				client.done()
@@ -165,7 +176,7 @@ func (c *conn) relay(f *frame) {
 	} else {
 		e = t.forward(&onward)
 	}
-	if e != nil && (f.kind == kindRequest || f.kind == kindChunk) {
+	if e != nil && f.kind.asks() {
 		c.must(e.frame(t.cfg.Self, f.src, f.id), nil)
 	}
 }

@@ -14,7 +14,7 @@
 // # Frames
 //
 //	u32  length of the rest, little endian like all that follows; bounded before anything is allocated
-//	u8   kind: hello, refuse, request, alive, answer, failed, raft, chunk, taken
+//	u8   kind: hello, refuse, request, alive, answer, failed, raft, chunk, taken, guest
 //	u8   hops: how many nodes relayed it
 //	u32  source node, u32 destination node; 0xffffffff is a client
 //	u64  id, by which an answer finds its request
@@ -41,7 +41,8 @@
 //	T5  done is called exactly once for each Start that is not canceled; a LinkError that says "not sent" means
 //	    that no byte of the request left this process.
 //	T6  The source of a frame is the node that the connection belongs to, or its last relay is. Raft's frames
-//	    for or from another incarnation are dropped and counted.
+//	    for or from another incarnation are dropped and counted. A client's request stays one when a node passes
+//	    it on: it arrives as guest, with the client's role (role.go), and never as a request of that node.
 //	T7  Close waits for every goroutine: one that accepts, and two a connection.
 //	T8  With TLS no frame is read before both certificates are verified, and a hello claims no more than its
 //	    certificate: a node's is for that node and for clients, a client's for clients. Handshakes are under way

@@ -25,6 +25,7 @@ const (
 	kindRaft         // a Raft batch; nobody answers
 	kindChunk        // a piece of a snapshot
 	kindTaken        // whether the chunk was taken: one byte
+	kindGuest        // a request of a client that the source passes on: a byte for its role, and the message
 
 	kindEnd
 )
@@ -145,6 +146,9 @@ func (f *frame) lastHop() message.NodeID {
 	}
 	return f.src
 }
+
+// asks says whether a frame of the kind is answered.
+func (k kind) asks() bool { return k == kindRequest || k == kindGuest || k == kindChunk }
 
 func isNode(n message.NodeID) bool { return n < message.MaxNodes }
 

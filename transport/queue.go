@@ -131,7 +131,7 @@ func (q *queue) copy(f *frame, due int64) {
 		need -= len(f.payload) + len(f.trail)
 	}
 	s := q.room(need, due)
-	if f.kind == kindRequest || f.kind == kindChunk {
+	if f.kind.asks() {
 		s.asks = append(s.asks, asked{f.src, f.id})
 	}
 	s.b = append(f.appendHead(s.b, rest), f.prefix...)

@@ -19,6 +19,8 @@ type TLS struct {
 	Client func() *tls.Config
 	// Whose says which node a certificate belongs to, NoNode for a client. Its signature was verified before.
 	Whose func(*x509.Certificate) (message.NodeID, error)
+	// Launches says whether a certificate that is no node's is the launcher's. nil: none is.
+	Launches func(*x509.Certificate) bool
 }
 
 func (s *TLS) check(listens bool) error {

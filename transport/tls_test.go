@@ -34,7 +34,7 @@ func as(t testing.TB, dir string, r certs.Role) *TLS {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &TLS{Server: c.Server(), Client: c.Client, Whose: certs.Whose}
+	return &TLS{Server: c.Server(), Client: c.Client, Whose: certs.Whose, Launches: certs.Launches}
 }
 
 // secured makes the nodes of a network use TLS.

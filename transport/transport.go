@@ -14,16 +14,18 @@ import (
 type Peer struct {
 	Address     string // host:port
 	Incarnation uint64
+	Role        Role // to Handle: as whom the request was sent, which may have come through a node
 }
 
 // Config is what a Transport needs.
 type Config struct {
 	Self        message.NodeID // NoNode for a client
-	Cluster     uint64         // a client may leave it 0: any
+	Cluster     uint64         // a client leaves it 0: any; without TLS only the launcher does not
 	Incarnation uint64
 	Listener    net.Listener // nil for a client; the Transport closes it
 	// Handle takes each request, in order, on its connection's goroutine: it must not block. reply may be
 	// called from anywhere and several times, for each ALIVE and last for the answer. ctx ends with the connection.
+	// The Source of the message is the node that sent it; NoNode where it is a client's, also when a node passed it on.
 	Handle func(ctx context.Context, from Peer, m *message.Message, reply func(*message.Message))
 	// Raft takes a batch that arrived, and owns it. It must not block.
 	Raft func(from message.NodeID, fromIncarnation uint64, payload []byte)

@@ -123,7 +123,7 @@ func (c *call) heap(arguments ...any) (Heap, error) {
 // unkeyed refuses an Idempotency-Key where nobody would remember it: who sends one relies on it.
 func (c *call) unkeyed() error {
 	if len(c.r.Header.Values("Idempotency-Key")) > 0 {
-		return message.Errorf(message.InvalidArgument, "%s %s takes no Idempotency-Key: registers and jobs remember none, so a repetition is done again; send the request without it", c.route.method, c.route.path)
+		return message.Errorf(message.InvalidArgument, "%s %s takes no Idempotency-Key: registers, jobs and leases remember none, so a repetition is done again; send the request without it", c.route.method, c.route.path)
 	}
 	return nil
 }

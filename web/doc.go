@@ -24,7 +24,7 @@
 // path and arguments together become the client id under which the companies remember the answer. A key that
 // is used for a second, different request therefore never gets the first one's answer.
 //
-// Registers and jobs remember no keys: a repeated write is a second write. Their routes refuse a key, for who
+// Registers, jobs and leases remember no keys: a repeated write is a second write. Their routes refuse a key, for who
 // sends one relies on it.
 //
 // JSON of requests is read where it lies (json.go): a body may be megabytes of one string, and a request holds

@@ -14,13 +14,20 @@ import (
 type Heap interface {
 	Malloc(ctx context.Context, size uint64) (message.Allocation, error)
 	Free(ctx context.Context, a message.Addr) error
-	ReadAt(ctx context.Context, p []byte, a message.Addr) error                      // all of p or an error
-	WriteAt(ctx context.Context, p []byte, a message.Addr) (index uint64, err error) // does not keep p
+	ReadAt(ctx context.Context, p []byte, a message.Addr) error                  // all of p or an error
+	Write(ctx context.Context, p []byte, a message.Addr) (client.Written, error) // does not keep p
 	CompareAndSwap(ctx context.Context, a message.Addr, old, new uint64) (current uint64, swapped bool, err error)
 	FetchAdd(ctx context.Context, a message.Addr, delta uint64) (old uint64, err error)
 	Lookup(ctx context.Context, a message.Addr) (message.Allocation, error)
 	// Table lists allocations by address, from `from` on, at most limit; fewer mean the end.
 	Table(ctx context.Context, from message.Addr, limit int) ([]message.Allocation, error)
+	// Lease has this very node lease the pages of the block that holds a; a length of 0 is the usual one. Release
+	// gives a lease of this node back, Fenced if it has none there.
+	Lease(ctx context.Context, a message.Addr, mode string, length time.Duration) (message.Lease, error)
+	Release(ctx context.Context, a message.Addr) (message.Lease, error)
+	// Sync writes back what this node has absorbed of the block that holds a, or everything if a is 0.
+	Sync(ctx context.Context, a message.Addr) (bytes uint64, err error)
+	Leases(ctx context.Context) ([]message.Lease, error) // of all nodes
 	Directory(ctx context.Context) (*message.Directory, error)
 	Nodes(ctx context.Context) ([]client.Node, error)
 	Companies(ctx context.Context) ([]client.Company, error)

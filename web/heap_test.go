@@ -22,11 +22,12 @@ type fakeHeap struct {
 	freed    map[message.Addr]bool
 	next     message.Addr
 	index    uint64
-	writes   []int              // length of each WriteAt
+	writes   []int // length of each Write
+	leases   []message.Lease
 	ids      []message.ClientID // each one given to Idempotent
 	answers  map[message.ClientID]message.Allocation
 	failures map[string][]error // by operation: what its next calls answer; nil lets one pass
-	waiting  chan struct{}      // if not nil, Malloc and WriteAt announce themselves here and wait for their contexts
+	waiting  chan struct{}      // if not nil, Malloc and Write announce themselves here and wait for their contexts
 	ended    chan error         // how those contexts ended
 }
 
@@ -121,23 +122,26 @@ func (h *fakeHeap) ReadAt(_ context.Context, p []byte, a message.Addr) error {
 	return err
 }
 
-func (h *fakeHeap) WriteAt(ctx context.Context, p []byte, a message.Addr) (uint64, error) {
+func (h *fakeHeap) Write(ctx context.Context, p []byte, a message.Addr) (client.Written, error) {
 	if h.waiting != nil {
-		return 0, h.wait(ctx)
+		return client.Written{}, h.wait(ctx)
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if err := h.fail("write"); err != nil {
-		return 0, err
+		return client.Written{}, err
 	}
 	b, err := h.span(a, len(p))
 	if err != nil {
-		return 0, err
+		return client.Written{}, err
 	}
 	copy(b, p)
 	h.writes = append(h.writes, len(p))
+	if h.absorbs(a) {
+		return client.Written{WriteBack: true}, nil
+	}
 	h.index++
-	return h.index, nil
+	return client.Written{Index: h.index}, nil
 }
 
 func (h *fakeHeap) CompareAndSwap(_ context.Context, a message.Addr, old, new uint64) (uint64, bool, error) {

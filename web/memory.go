@@ -8,14 +8,17 @@ import (
 	"net/http"
 	"strconv"
 
+	"dmalloc/client"
 	"dmalloc/message"
 )
 
-// written is the answer to a write. Index is the log index of its last piece.
+// written is the answer to a write. Index is the log index of its last piece; WriteBack says that some of it was
+// only absorbed by the node that holds a lease.
 type written struct {
-	Address message.Addr `json:"address"`
-	Size    uint64       `json:"size"`
-	Index   uint64       `json:"index"`
+	Address   message.Addr `json:"address"`
+	Size      uint64       `json:"size"`
+	Index     uint64       `json:"index"`
+	WriteBack bool         `json:"write_back,omitempty"`
 }
 
 // swapped is the answer to compare-and-swap. The 64 bits are a string, for a JSON number holds only 53.
@@ -64,6 +67,13 @@ func (c *call) read() error {
 			return message.Errorf(message.InvalidArgument, "a read of 0 bytes at %s; read at least one", a)
 		}
 	}
+	if given != "" && size <= message.MaxData && c.r.Method == http.MethodGet {
+		switch err := c.readShort(a, size); message.CodeOf(err) {
+		case message.OutOfBounds, message.NotAllocated: // what is there says more
+		default:
+			return err
+		}
+	}
 	room, err := c.room(a)
 	if err != nil {
 		return err
@@ -74,13 +84,33 @@ func (c *call) read() error {
 	if size > room {
 		return outOfBounds("read", size, a, room)
 	}
-	c.answer.Header().Set("Content-Type", "application/octet-stream")
-	c.answer.Header().Set("Content-Length", strconv.FormatUint(size, 10))
+	c.ofBytes(size)
 	if c.r.Method == http.MethodHead {
 		c.answer.WriteHeader(http.StatusOK)
 		return nil
 	}
 	return c.stream(a, size)
+}
+
+// readShort sends what one message brings, or what this node keeps under a lease, without asking first what is there.
+func (c *call) readShort(a message.Addr, size uint64) error {
+	release, err := c.slot(int(size))
+	if err != nil {
+		return err
+	}
+	defer release()
+	p := make([]byte, size)
+	if err := c.readPiece(p, a); err != nil {
+		return err
+	}
+	c.ofBytes(size)
+	_, err = c.answer.Write(p)
+	return err
+}
+
+func (c *call) ofBytes(size uint64) {
+	c.answer.Header().Set("Content-Type", "application/octet-stream")
+	c.answer.Header().Set("Content-Length", strconv.FormatUint(size, 10))
 }
 
 // stream sends bytes piece by piece. The status waits for the first piece, which may still fail.
@@ -172,17 +202,18 @@ func (c *call) writeUnknown(a message.Addr, room uint64, buffer []byte) error {
 	if uint64(n) > room {
 		return outOfBounds("write", uint64(n), a, room)
 	}
-	index, err := c.writePiece(buffer[:n], a, 0)
+	w, err := c.writePiece(buffer[:n], a, 0)
 	if err != nil {
 		return err
 	}
-	return c.json(http.StatusOK, written{a, uint64(n), index})
+	return c.json(http.StatusOK, written{a, uint64(n), w.Index, w.WriteBack})
 }
 
 // writeKnown writes a body of the given length piece by piece.
 func (c *call) writeKnown(a message.Addr, length uint64, buffer []byte) error {
 	body := c.upload(int64(length))
-	var done, index uint64
+	var done uint64
+	all := written{Address: a, Size: length}
 	for done < length {
 		p := buffer[:min(uint64(len(buffer)), length-done)]
 		body.resume()
@@ -190,14 +221,16 @@ func (c *call) writeKnown(a message.Addr, length uint64, buffer []byte) error {
 		if err != nil {
 			err = bodyError(err)
 		} else {
-			index, err = c.writePiece(p, a+message.Addr(done), done)
+			var w client.Written
+			w, err = c.writePiece(p, a+message.Addr(done), done)
+			all.Index, all.WriteBack = max(all.Index, w.Index), all.WriteBack || w.WriteBack
 		}
 		if err != nil {
 			return c.partly(err, done, length)
 		}
 		done += uint64(len(p))
 	}
-	return c.json(http.StatusOK, written{a, length, index})
+	return c.json(http.StatusOK, all)
 }
 
 // partly says how much of a write stands when its rest failed.
@@ -211,18 +244,18 @@ func (c *call) partly(err error, done, length uint64) error {
 
 // writePiece writes one piece. Under an Idempotency-Key each is a request of its own, named by where it stands
 // in the body and by its bytes.
-func (c *call) writePiece(p []byte, a message.Addr, offset uint64) (uint64, error) {
+func (c *call) writePiece(p []byte, a message.Addr, offset uint64) (client.Written, error) {
 	var sum [sha256.Size]byte
 	if key, _ := c.key(); key != "" {
 		sum = sha256.Sum256(p)
 	}
 	heap, err := c.heap(offset, len(p), sum)
 	if err != nil {
-		return 0, err
+		return client.Written{}, err
 	}
 	ctx, cancel := c.context()
 	defer cancel()
-	return heap.WriteAt(ctx, p, a)
+	return heap.Write(ctx, p, a)
 }
 
 // word reads what an operation on 8 bytes needs, and runs it.

@@ -37,7 +37,7 @@ type route struct {
 type param struct{ name, about string }
 
 var (
-	memoryCodes   = []message.Code{message.NotAllocated, message.OutOfBounds}
+	memoryCodes   = []message.Code{message.NotAllocated, message.OutOfBounds, message.Leased}
 	registerCodes = []message.Code{message.NotWritten}
 	jobCodes      = []message.Code{message.NoSuchJob}
 	faultCodes    = []message.Code{message.Unsupported}
@@ -59,7 +59,7 @@ func routes() []route {
 		{method: "GET", path: "/v1/allocations/{addr}", name: "getAllocation", about: "the allocation that holds an address, and who owns and leads it",
 			status: http.StatusOK, answer: described{}, codes: memoryCodes[:1], handle: (*call).describe},
 		{method: "DELETE", path: "/v1/allocations/{addr}", name: "free", about: "free the allocation that starts at the address", keyed: true,
-			status: http.StatusNoContent, codes: []message.Code{message.NotAllocated, message.AlreadyFree}, handle: (*call).free},
+			status: http.StatusNoContent, codes: []message.Code{message.NotAllocated, message.AlreadyFree, message.Leased}, handle: (*call).free},
 		{method: "GET", path: "/v1/memory/{addr}", name: "read", about: "read bytes; each piece of 1 MiB is linearizable",
 			query:  []param{{"size", "how many bytes: 100, 4k, 1MiB; to the end of the allocation if not given"}},
 			status: http.StatusOK, kind: "application/octet-stream", codes: memoryCodes, handle: (*call).read},
@@ -71,6 +71,16 @@ func routes() []route {
 		{method: "POST", path: "/v1/memory/{addr}/add", name: "fetchAdd", about: "add delta to the 8 bytes (little endian) at a multiple of 8; the sum wraps around", keyed: true,
 			body:   []field{{"delta", delta, must, "what is added; may be negative"}},
 			status: http.StatusOK, answer: added{}, codes: memoryCodes, handle: (*call).fetchAdd},
+		{method: "GET", path: "/v1/leases", name: "listLeases", about: "the leases of all nodes, by address",
+			status: http.StatusOK, answer: leaseList{}, handle: (*call).leases},
+		{method: "POST", path: "/v1/leases", name: "lease", about: "lease the pages of the block that holds an address to this node: r to read them, w to write them alone",
+			body:   []field{{"address", word, must, "in the heap"}, {"mode", text, must, "r or w"}, {"length_ms", count, may, "how long, up to 30000; 10000 if not given"}},
+			status: http.StatusCreated, answer: message.Lease{}, codes: []message.Code{message.NotAllocated, message.Leased, message.Fenced}, handle: (*call).lease},
+		{method: "DELETE", path: "/v1/leases/{addr}", name: "release", about: "give back this node's lease on the page at the address",
+			status: http.StatusOK, answer: message.Lease{}, codes: []message.Code{message.Fenced}, handle: (*call).release},
+		{method: "POST", path: "/v1/sync", name: "sync", about: "write back what this node has absorbed under its leases",
+			body:   []field{{"address", word, may, "only of the block that holds it"}},
+			status: http.StatusOK, answer: synced{}, codes: []message.Code{message.NotAllocated, message.Fenced}, handle: (*call).sync},
 		{method: "GET", path: "/read/{addr}", name: "readRegister", about: "a register's value and its tag; data has it in base64 where it is not UTF-8",
 			status: http.StatusOK, answer: register{}, codes: registerCodes, handle: (*call).readRegister},
 		{method: "POST", path: "/write", name: "writeRegister", about: "write a register; linearizable", most: maxWrite,

@@ -44,7 +44,7 @@ type benchFlags struct {
 func benchCommand() *cobra.Command {
 	f := benchFlags{size: 16, transfer: 256 << 20}
 	cmd := &cobra.Command{
-		Use:   "bench [mix|failover|allocations|file|registers]",
+		Use:   "bench [mix|failover|allocations|file|registers|leases]",
 		Short: "measure a heap from outside, and raw Dragonboat beside it",
 		Long: `bench measures a heap with clients of its own: one that is up (--connect), or one that it starts as up would.
 
@@ -53,7 +53,9 @@ func benchCommand() *cobra.Command {
   allocations  MALLOC with 1000 and with --total live allocations, and the memory that these take
   file         write and read back --transfer bytes
   registers    registers by quorum and heap memory through Raft in one run, for each number of --clients, and what a
-               client loses when a register's replica is killed or frozen, --rounds times`,
+               client loses when a register's replica is killed or frozen, --rounds times
+  leases       reads of leased pages, in a node and from outside it, beside copying memory and reads that a quorum
+               confirms, and writes that readers have to give their leases back for`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			what := "mix"
@@ -69,9 +71,12 @@ func benchCommand() *cobra.Command {
 				return usage("-o %s: use table or json", f.output)
 			}
 			f.sizeGiven = cmd.Flags().Changed("size")
-			run := map[string]func(context.Context, *target, bench.Mix) error{"mix": f.runMix, "failover": f.runFailover, "allocations": f.runAllocations, "file": f.runFile, "registers": f.runRegisters}[what]
+			run := map[string]func(context.Context, *target, bench.Mix) error{"mix": f.runMix, "failover": f.runFailover, "allocations": f.runAllocations, "file": f.runFile, "registers": f.runRegisters, "leases": f.runLeases}[what]
 			if run == nil {
-				return usage("bench %s: use mix, failover, allocations, file or registers", what)
+				return usage("bench %s: use mix, failover, allocations, file, registers or leases", what)
+			}
+			if what == "leases" && f.up.nodes == 0 {
+				f.up.nodes = 1 + readers
 			}
 			if f.profile != "" {
 				file, err := os.Create(f.profile)
@@ -131,10 +136,13 @@ func (t *target) close() {
 	}
 }
 
+// options are how its clients connect.
+func (f *benchFlags) options() (client.Options, error) { return as(f.up.certs, certs.Client) }
+
 // open connects as several client instances, each with connections of its own.
 func (f *benchFlags) open(ctx context.Context) (*target, error) {
 	t := &target{}
-	own, err := as(f.up.certs, certs.Client)
+	own, err := f.options()
 	if err != nil {
 		return nil, err
 	}
@@ -305,5 +313,13 @@ func (f *benchFlags) row(system string, clients int, r bench.Row) {
 		fmt.Println(string(out))
 		return
 	}
-	fmt.Printf("%-16s %-34s %8d %10.0f %8.1f %10.0f %10.0f %10.0f %10.0f %7d\n", system, r.Operation, clients, r.PerSecond, r.MBs, r.P50, r.P90, r.P99, r.Max, r.Errors)
+	fmt.Printf("%-16s %-34s %8d %10.0f %8.1f %10s %10s %10s %10.0f %7d\n", system, r.Operation, clients, r.PerSecond, r.MBs, micros(r.P50), micros(r.P90), micros(r.P99), r.Max, r.Errors)
+}
+
+// micros shows microseconds, with their parts where there are few.
+func micros(us float64) string {
+	if us < 10 {
+		return fmt.Sprintf("%.3f", us)
+	}
+	return fmt.Sprintf("%.0f", us)
 }

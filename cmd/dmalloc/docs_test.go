@@ -84,7 +84,8 @@ func TestReadme(t *testing.T) {
 // that it names, and nodes in the state that it expects.
 func TestHelpExamples(t *testing.T) {
 	before := map[string]string{"revive 2": "kill 2", "revive 2 --wipe --yes": "kill 2", "resume 1": "pause 1",
-		"disk full 2": "kill 2", "corrupt 2": "kill 2", "corrupt 2 --seed 7": "kill 2"}
+		"disk full 2": "kill 2", "corrupt 2": "kill 2", "corrupt 2 --seed 7": "kill 2",
+		"release 0x500000001000": "lease 0x500000001000 w", "release _": "lease _ w"}
 	after := map[string]string{"kill 2": "revive 2", "kill 2 --yes": "revive 2", "pause 1": "resume 1", "set output json": "set output json",
 		"disk full 2": "heal; revive 2", "corrupt 2": "revive 2 --wipe --yes", "corrupt 2 --seed 7": "revive 2 --wipe --yes",
 		"kill 2 --for 5s": "revive 2", "pause 1 --for 5s": "resume 1", "partition 0,1|2": "heal", "partition 0>1": "heal", "partition 0|1|2 --for 5s": "heal"}

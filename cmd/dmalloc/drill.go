@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -74,6 +75,9 @@ a promise was broken or a fault could not be injected. DOTFILE gives the links b
 			if !up.nodesGiven && up.data == "" && up.hostfile == "" {
 				up.nodes = drillNodes
 			}
+			if up.patience == 0 && up.data == "" && names(*values["faults"], drill.Replace) {
+				up.patience = soonReplaced
+			}
 			cfg, err := up.config(strings.Join(args, ""))
 			if err != nil {
 				return err
@@ -95,6 +99,15 @@ a promise was broken or a fault could not be injected. DOTFILE gives the links b
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "table", "how results are printed: table, json or csv")
 	return cmd
+}
+
+// soonReplaced is for how long, in milliseconds, a node may be dead in a drill that wants it to be replaced, if nobody says.
+const soonReplaced = 1000
+
+// names says whether a list of faults has a kind.
+func names(list string, k drill.Kind) bool {
+	kinds, _ := drill.ParseKinds(list) // it was read before
+	return slices.Contains(kinds, k)
 }
 
 // quoted is a value as one word of a shell's line.

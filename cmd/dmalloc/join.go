@@ -63,7 +63,7 @@ func runJoin(ctx context.Context, f joinFlags, out io.Writer) error {
 	runtime.GOMAXPROCS(max(2, min(4, runtime.NumCPU())))
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGINT)
 	defer stop()
-	own, err := as(f.certs, certs.Client)
+	own, err := asJoiner(f.certs)
 	if err != nil {
 		return err
 	}
@@ -85,6 +85,17 @@ func runJoin(ctx context.Context, f joinFlags, out io.Writer) error {
 		return unreached(err, f.certs)
 	}
 	return f.serve(ctx, me, d, out)
+}
+
+// asJoiner is as whom this process asks for admission: a cluster with certificates wants to see a node's, whose id it
+// will give. Which one does not matter: the one of the id that it gives is needed to serve.
+func asJoiner(dir string) (client.Options, error) {
+	if dir != "" {
+		if nodes := certs.NodesIn(dir); len(nodes) > 0 {
+			return as(dir, certs.Node(nodes[0]))
+		}
+	}
+	return as(dir, certs.Client)
 }
 
 // places fills in where to listen: on loopback if the cluster is there, else at the address by which this machine
@@ -294,7 +305,7 @@ func (f *joinFlags) serve(ctx context.Context, me joined, d *message.Directory, 
 		incarnation = n.Incarnation
 	}
 	kept := &journal{}
-	n, err := node.Start(node.Config{ID: me.ID, Settings: me.Settings, Hosts: me.Hosts, Host: f.host, Dir: f.data, Listener: messages, HTTP: pages, Incarnation: incarnation,
+	n, err := node.Start(node.Config{Collect: collectWithin, ID: me.ID, Settings: me.Settings, Hosts: me.Hosts, Host: f.host, Dir: f.data, Listener: messages, HTTP: pages, Incarnation: incarnation,
 		Join: true, Found: d, Version: version(), Debug: f.debug, Certs: own.Certs, Tokens: f.tokens,
 		Journal: kept.Last, Log: slog.New(slog.NewTextHandler(io.MultiWriter(onlyErrors{os.Stderr}, kept), &slog.HandlerOptions{Level: slog.LevelWarn}))})
 	if err != nil {

@@ -74,6 +74,14 @@ var words = porcupine.Model{
 // Clients read, write, swap and add while leaders are killed, frozen, handed over and healed: the whole
 // history must be one that a single memory could have had, and nothing may be done twice.
 func TestLinearizable(t *testing.T) {
+	linearizable(t, [][2]string{{"kill 0", "revive 0"}, {"pause 1", "resume 1"}, {"lead 1 2", "lead 2 0"}, {"kill 1", "revive 1"}, {"pause 0", "resume 0"}, {"kill 2", "revive 2"}},
+		func(*rand.Rand, *client.Heap, message.Addr) bool { return false })
+}
+
+// linearizable has clients on three nodes work on the same words during faults, each with its end. Before each
+// operation lease may do something else with its word, and says whether it did.
+func linearizable(t *testing.T, faults [][2]string, lease func(rng *rand.Rand, c *client.Heap, a message.Addr) bool) {
+	t.Helper()
 	l := start(t, "-n", "3")
 	const keys = 6
 	var base [keys]message.Addr
@@ -105,43 +113,18 @@ func TestLinearizable(t *testing.T) {
 		id := int(clients.Add(1))
 		for i := 0; !stop.Load(); i++ {
 			in := word{key: rng.IntN(keys), kind: []string{"read", "read", "write", "cas", "add"}[rng.IntN(5)], arg: uint64(n)<<32 | uint64(i)<<8 | 1, old: 0}
-			a := base[in.key]
-			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
-			call := time.Since(begin).Nanoseconds()
-			var out outcome
-			var err error
-			buf := make([]byte, 8)
-			switch in.kind {
-			case "read":
-				err = c.ReadAt(ctx, buf, a)
-				out.value = le.LittleEndian.Uint64(buf)
-			case "write":
-				le.LittleEndian.PutUint64(buf, in.arg)
-				_, err = c.WriteAt(ctx, buf, a)
-			case "add":
-				in.arg = 2
-				out.value, err = c.FetchAdd(ctx, a, in.arg)
-			case "cas":
-				if err = c.ReadAt(ctx, buf, a); err != nil {
-					cancel()
-					continue
-				}
-				in.old = le.LittleEndian.Uint64(buf)
-				call = time.Since(begin).Nanoseconds()
-				out.value, out.swapped, err = c.CompareAndSwap(ctx, a, in.old, in.arg)
+			if lease(rng, c.Heap, base[in.key]) {
+				continue
 			}
-			cancel()
-			end := time.Since(begin).Nanoseconds()
-			if err != nil {
-				if in.kind == "read" {
-					continue // it told nothing
-				}
-				out, end = outcome{unknown: true}, math.MaxInt64
+			o, ok := call(t.Context(), c.Heap, base[in.key], in, begin)
+			if !ok {
+				continue // it told nothing
 			}
+			o.ClientId = id
 			mu.Lock()
-			history = append(history, porcupine.Operation{ClientId: id, Input: in, Call: call, Output: out, Return: end})
+			history = append(history, o)
 			mu.Unlock()
-			if err != nil {
+			if o.Output.(outcome).unknown {
 				id = int(clients.Add(1)) // whose call never returns calls nothing else
 			}
 			done.Add(1)
@@ -156,7 +139,7 @@ func TestLinearizable(t *testing.T) {
 			time.Sleep(time.Millisecond)
 		}
 	}
-	for i, fault := range [][2]string{{"kill 0", "revive 0"}, {"pause 1", "resume 1"}, {"lead 1 2", "lead 2 0"}, {"kill 1", "revive 1"}, {"pause 0", "resume 0"}, {"kill 2", "revive 2"}} {
+	for i, fault := range faults {
 		progress(150)
 		for _, line := range fault {
 			if a := l.do("%s", line); !a.OK {
@@ -168,6 +151,44 @@ func TestLinearizable(t *testing.T) {
 	stop.Store(true)
 	wg.Wait()
 	judge(t, history)
+}
+
+// call does an operation and notes it. What ended otherwise than well may have happened, or happen later; of a read
+// that tells nothing.
+func call(ctx context.Context, c *client.Heap, a message.Addr, in word, begin time.Time) (o porcupine.Operation, ok bool) {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	var out outcome
+	var err error
+	buf := make([]byte, 8)
+	o.Call = time.Since(begin).Nanoseconds()
+	switch in.kind {
+	case "read":
+		err = c.ReadAt(ctx, buf, a)
+		out.value = le.LittleEndian.Uint64(buf)
+	case "write":
+		le.LittleEndian.PutUint64(buf, in.arg)
+		_, err = c.WriteAt(ctx, buf, a)
+	case "add":
+		in.arg = 2
+		out.value, err = c.FetchAdd(ctx, a, in.arg)
+	case "cas":
+		if err = c.ReadAt(ctx, buf, a); err != nil {
+			return o, false
+		}
+		in.old = le.LittleEndian.Uint64(buf)
+		o.Call = time.Since(begin).Nanoseconds()
+		out.value, out.swapped, err = c.CompareAndSwap(ctx, a, in.old, in.arg)
+	}
+	o.Return = time.Since(begin).Nanoseconds()
+	if err != nil {
+		if in.kind == "read" {
+			return o, false
+		}
+		out, o.Return = outcome{unknown: true}, math.MaxInt64
+	}
+	o.Input, o.Output = in, out
+	return o, true
 }
 
 // judge says whether one array of words could have answered so. What the checker cannot tell in time fails, too.

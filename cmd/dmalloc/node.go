@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"os"
 	"os/signal"
 	"runtime"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -144,6 +146,7 @@ func runNode(ctx context.Context, cfg cluster.NodeConfig, in *bufio.Reader, out 
 	n, err := node.Start(node.Config{
 		ID: cfg.ID, Settings: cfg.Settings, Hosts: cfg.Hosts, Dir: cfg.Dir, Listener: messages, HTTP: pages, Incarnation: cfg.Incarnation,
 		Join: cfg.Join, Control: cfg.Control, Peers: peers.Peers, Faults: wrong(peers), Version: version(), Debug: cfg.Debug, Certs: own.Certs, Tokens: cfg.Tokens,
+		Collect: collectWithin,
 		Journal: kept.Last, Log: slog.New(slog.NewTextHandler(io.MultiWriter(os.Stderr, kept), &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil {
@@ -215,3 +218,6 @@ func unwrapped(err error) error {
 	}
 	return err
 }
+
+// collectWithin has the collector work harder when the process nears so many bytes.
+func collectWithin(limit uint64) { debug.SetMemoryLimit(int64(min(limit, math.MaxInt64))) }

@@ -22,7 +22,7 @@ type plant struct {
 // clients at work in each of several moments in which it matters. The bugs that a drill need not show are
 // found by tests of their rooms, which leave nothing to chance: register, company, transport, quorum and sim.
 func plants() []plant {
-	const cuts = "--replay cuts.txt --clients 24"
+	const cuts = "--replay cuts.txt --clients 24 --leases off"
 	return []plant{
 		// A leader that is cut off goes on acknowledging until it notices. None of it is ever done.
 		{"early-ack", "-n 3", "", cuts},
@@ -30,11 +30,11 @@ func plants() []plant {
 		{"stale-read", "-n 3", "", cuts},
 		// What is written is on the fast disk long before it is on another: who reads there sees it, and who reads from
 		// the other two afterwards does not. Heap writes wait for the slow disks, so it takes many clients.
-		{"no-write-back", "-n 3", "", "--replay disks.txt --clients 64"},
+		{"no-write-back", "-n 3", "", "--replay disks.txt --clients 64 --leases off"},
 		// A frozen leader does not answer what its followers have; the client asks again.
-		{"double-apply", "-n 3", "", "--replay pauses.txt --clients 12"},
+		{"double-apply", "-n 3", "", "--replay pauses.txt --clients 12 --leases off"},
 		// Whoever began before the move goes on with the nodes of before, and who comes later asks the others.
-		{"no-fence", "-n 4 --register-replicas 2", "reg spread 0 1; ", "--replay spread.txt --clients 12"},
+		{"no-fence", "-n 4 --register-replicas 2", "reg spread 0 1; ", "--replay spread.txt --clients 12 --leases off"},
 	}
 }
 

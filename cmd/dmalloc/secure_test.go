@@ -77,7 +77,7 @@ func TestSecure(t *testing.T) {
 	at := nodes[1].Address
 
 	// Shells: with a certificate also the launcher's port is reached.
-	if said, status := command(t, "shell", "--connect", at, "--certs", own, "-c", "w "+a.Address+" 5 hello; reg w 1 one; kill 2; revive 2; r "+a.Address+" 5"); status != 0 || !strings.Contains(said, "hello") {
+	if said, status := command(t, "shell", "--connect", at, "--certs", own, "-c", "w "+a.Address+" 5 hello; reg w 1 one; kill 2; revive 2; kill 2; revive 2 --wipe; r "+a.Address+" 5"); status != 0 || !strings.Contains(said, "hello") {
 		t.Errorf("%d %s", status, said)
 	}
 	for _, c := range []struct {
@@ -105,6 +105,13 @@ func TestSecure(t *testing.T) {
 	defer c.Close()
 	if r, err := c.ReadRegister(t.Context(), 1); err != nil || string(r.Value) != "one" {
 		t.Errorf("%q %v", r.Value, err)
+	}
+	// A client's certificate makes no nodes, and lets none go.
+	if id, err := c.Admit(t.Context(), message.Node{Key: 1}); message.CodeOf(err) != message.Forbidden {
+		t.Errorf("admitted as %s, %v", id, err)
+	}
+	if err := c.Dismiss(t.Context(), 1); message.CodeOf(err) != message.Forbidden {
+		t.Errorf("dismissed: %v", err)
 	}
 
 	// HTTP.

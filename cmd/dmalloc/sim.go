@@ -46,8 +46,9 @@ func simCommand() *cobra.Command {
 		Use:   "sim",
 		Short: "play histories of a whole cluster's pure core under seeds, and judge each",
 		Long: `sim plays the code that decides, without processes, sockets or disks: companies, the directory, registers and
-clients in one goroutine, under a seed, with messages that are lost, doubled and late, leaders that are deposed, and
-nodes that crash, freeze and lose their disks. Each history is checked; one that fails is made smaller and told as a story.
+clients in one goroutine, under a seed, with messages that are lost, doubled and late, leaders that are deposed,
+leases that are granted, revoked and outlived, and nodes that crash, freeze, lose their disks, join, leave and are
+replaced. Each history is checked; one that fails is made smaller and told as a story.
 The same seed plays the same history: --seed N --story tells it.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -31,11 +32,15 @@ func TestSoak(t *testing.T) {
 		}
 		faults = strings.Join(all, ",")
 	}
-	sizes := []string{"-n 5", "-n 3 --replicas 3", "-n 5 --replicas 5 --register-replicas 5"}
+	sizes := []string{"-n 5 --replace-after 2s", "-n 3 --replicas 3", "-n 5 --replicas 5 --register-replicas 5"}
 	seed := uint64(time.Now().UnixNano())
 	for begin := time.Now(); time.Since(begin) < length && !t.Failed(); seed++ {
 		round := max(time.Second, min(length-time.Since(begin), 5*time.Minute).Round(time.Second))
 		size := sizes[seed%uint64(len(sizes))]
+		faults := faults
+		if !strings.Contains(size, "--replace-after") {
+			faults = strings.Join(slices.DeleteFunc(strings.Split(faults, ","), func(k string) bool { return strings.HasPrefix(k, string(drill.Replace)) }), ",")
+		}
 		t.Run(fmt.Sprintf("%d: %s", seed, size), func(t *testing.T) {
 			if v, status := runDrill(t, binary, "", size, "", fmt.Sprintf("--seed %d --for %v --faults %s", seed, round, faults)); v.Verdict != "pass" || status != exitOK {
 				t.Errorf("%+v, exit status %d", v, status)

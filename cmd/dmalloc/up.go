@@ -66,7 +66,7 @@ func (f *upFlags) add(cmd *cobra.Command) {
 	fl.Var(&f.memory, "memory", "bytes of heap that each node gives (1GiB)")
 	fl.Var(&f.patience, "replace-after", "for how long a node may be dead before others take its place: a duration, or never (1m)")
 	fl.Var(&f.cache, "cache", "bytes of leased pages that each node keeps (64MiB)")
-	fl.BoolVar(&f.back, "write-back", false, "let who holds an exclusive lease keep its writes to itself for a while: faster, and lost with its node")
+	fl.BoolVar(&f.back, "write-back", false, "let who holds an exclusive lease keep its writes to itself until sync, release or its end: faster, and lost with its node")
 	fl.StringVar(&f.data, "data", "", "keep everything in this directory; without it in a temporary one that goes with the cluster")
 	fl.StringVar(&f.http, "http", "", "HOST:PORT of node 0's HTTP; node i listens on PORT+i")
 	fl.IntVar(&f.port, "port", 0, "port of node 0's messages; node i listens on PORT+i. Without it free ones are found")
@@ -267,7 +267,9 @@ func startCluster(ctx context.Context, cfg cluster.Config, quiet bool) (_ *runni
 		return nil, err
 	}
 	c.control.Serve(c.launcher)
-	if c.conn, err = client.Connect(c.launcher.Directory(), c.launcher.Directory().Present()[0].ID, c.launcher.Nodes, c.launcher.Faults, own); err != nil {
+	asLauncher := own
+	asLauncher.Launcher = true
+	if c.conn, err = client.Connect(c.launcher.Directory(), c.launcher.Directory().Present()[0].ID, c.launcher.Nodes, c.launcher.Faults, asLauncher); err != nil {
 		return nil, err
 	}
 	c.heap = c.conn.Heap

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -38,9 +39,10 @@ func (r Report) String() string {
 }
 
 // Check reads every file that Dragonboat kept below dir, which nothing may have open. No directory is a
-// clean one. A *DamageError means that what is kept is not what was written.
-func Check(dir string) (Report, error) {
-	c := &checker{replicas: map[replicaKey]*replica{}}
+// clean one. A *DamageError means that what is kept is not what was written. leaving are the replicas whose deletion has
+// begun: of those any part may be gone already.
+func Check(dir string, leaving ...Pair) (Report, error) {
+	c := &checker{replicas: map[replicaKey]*replica{}, leaving: leaving}
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return c.report, nil
 	}
@@ -63,7 +65,11 @@ type checker struct {
 	report   Report
 	replicas map[replicaKey]*replica
 	order    []replicaKey // of replicas, as met
+	leaving  []Pair
 }
+
+// Pair names a replica of a Raft group, wherever its files are.
+type Pair struct{ Shard, Replica uint64 }
 
 // replicaKey names a replica. Its files lie in several directories below host.
 type replicaKey struct {
@@ -131,7 +137,7 @@ func (c *checker) directory(dir string) error {
 func (c *checker) replicasAgree() error {
 	for _, k := range c.order {
 		r := c.replicas[k]
-		if r.deleted {
+		if r.deleted || slices.Contains(c.leaving, Pair{k.shard, k.replicaID}) {
 			continue
 		}
 		name := fmt.Sprintf("%d-%d", k.shard, k.replicaID)
