@@ -24,7 +24,7 @@
 //	L5  Signals reach only processes that this warden started and has not yet reaped.
 //	L6  The last living node is not killed by a command.
 //	L7  No node listens where other machines can connect, unless there are certificates or Insecure accepts it.
-//	L8  A fault is begun or healed when the command returns: the nodes that run have said so, or had two seconds
+//	L8  A fault is begun or healed (a paused process has stopped, every thread) when the command returns: the nodes that run have said so, or had two seconds
 //	    for it. A node that starts, or wakes, later is told before it does anything else.
 //	L9  Files of a cluster that is kept are not hurt on purpose, unless it was started so.
 //	L10 A node is admitted once, whatever is lost on the way: its key is kept before the directory is asked.

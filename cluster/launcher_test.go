@@ -105,22 +105,38 @@ func TestPause(t *testing.T) {
 	l := start(t, Config{Nodes: 3})
 	ctx := within(t)
 	pid := state(l, 1).Pid
-	stopped := func() bool {
-		b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		_, rest, _ := strings.Cut(string(b), ") ")
-		return strings.HasPrefix(rest, "T")
+	stopped := func() bool { // every thread
+		tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+		for _, name := range tasks {
+			b, _ := os.ReadFile(name)
+			_, rest, _ := strings.Cut(string(b), ") ")
+			if !strings.HasPrefix(rest, "T") {
+				return false
+			}
+		}
+		return err == nil && len(tasks) > 0
 	}
 	refused(t, l.Resume(ctx, 1), message.AlreadyAlive, "not paused")
 	if err := l.Pause(ctx, 1); err != nil || state(l, 1).State != Paused {
 		t.Fatal(err, state(l, 1))
 	}
-	eventually(t, "the process stops", stopped)
+	if !stopped() {
+		t.Error("paused, and a thread still runs")
+	}
 	refused(t, l.Pause(ctx, 1), message.InvalidArgument, "paused already")
 	refused(t, l.Revive(ctx, 1, false, nil), message.InvalidArgument, "resume 1")
 	if err := l.Resume(ctx, 1); err != nil || state(l, 1).State != Alive {
 		t.Fatal(err, state(l, 1))
 	}
 	eventually(t, "the process goes on", func() bool { return !stopped() })
+	for range 50 {
+		if err := l.Pause(ctx, 1); err != nil || !stopped() {
+			t.Fatal("paused again, and a thread still runs:", err)
+		}
+		if err := l.Resume(ctx, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if err := l.Pause(ctx, 1); err != nil {
 		t.Fatal(err)
 	}

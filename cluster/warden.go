@@ -16,15 +16,17 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
+	"golang.org/x/sys/unix"
 
 	"dmalloc/message"
 )
 
 const (
-	stopPatience = time.Second            // between SIGTERM and SIGKILL
-	pipePatience = 300 * time.Millisecond // for the output of a process that has ended
-	homePatience = 4 * time.Second        // for the nodes of a launcher that has just died
-	maxReports   = 1024                   // reports that wait for the launcher; beyond them the nodes' output waits
+	stopPatience   = time.Second            // between SIGTERM and SIGKILL
+	pipePatience   = 300 * time.Millisecond // for the output of a process that has ended
+	freezePatience = 5 * time.Second        // for every thread of a process to stop
+	homePatience   = 4 * time.Second        // for the nodes of a launcher that has just died
+	maxReports     = 1024                   // reports that wait for the launcher; beyond them the nodes' output waits
 )
 
 // RunWarden keeps the nodes of one host until the launcher, at the other end of in and out, stops it or
@@ -224,7 +226,30 @@ func (w *warden) signal(o order) (report, error) {
 	if err := c.cmd.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return report{}, fmt.Errorf("send SIG%s to node %s: %w", o.Signal, o.Node, err)
 	}
+	if s == syscall.SIGSTOP {
+		return report{}, c.stopped()
+	}
 	return report{}, nil
+}
+
+// stopped waits until a stop signal has reached every thread: until then the others run on, and a node
+// that was told to be frozen would still answer. Both a process that ends meanwhile and one that somebody
+// else lets go on end the wait.
+func (c *child) stopped() error {
+	for end := time.Now().Add(freezePatience); c.alive(); time.Sleep(100 * time.Microsecond) {
+		var info unix.Siginfo
+		err := unix.Waitid(unix.P_PID, c.cmd.Process.Pid, &info, unix.WSTOPPED|unix.WNOHANG|unix.WNOWAIT, nil)
+		if err == unix.ECHILD || err == nil && info.Signo != 0 {
+			return nil
+		}
+		if err != nil && err != unix.EINTR {
+			return fmt.Errorf("see node %s stop: %w", c.node, err)
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("node %s was sent SIGSTOP and does not stop", c.node)
+		}
+	}
+	return nil
 }
 
 // aside moves a directory to the first free name with .lost-1, .lost-2, …
