@@ -47,6 +47,13 @@ func (c *Company) moment() *Snapshot {
 		records: c.records.Clone(), ties: c.ties.Clone(), clients: c.clients.snapshot(), ended: c.ended.byAge.Clone(), leases: c.leases.Clone(), pages: c.pages.Snapshot()}
 }
 
+// Anew makes the snapshot one with which a log begins: no entry of that log is in it. Who led stays, for the terms
+// that follow are greater.
+func (s *Snapshot) Anew() *Snapshot {
+	s.index, s.lead.index = 0, 0
+	return s
+}
+
 // WriteTo writes the snapshot as Load reads it; equal states give equal bytes. It may run beside the
 // company's Apply.
 //

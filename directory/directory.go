@@ -80,6 +80,8 @@ func operation(op message.Op) string {
 		return "move"
 	case message.FOUND:
 		return "found a company"
+	case message.RECOVER:
+		return "recover a company"
 	}
 	return op.String()
 }
@@ -114,6 +116,8 @@ func change(d *message.Directory, m *message.Message) company.Result {
 		return begin(d, m.Data)
 	case message.FOUND:
 		return found(d, m.Data)
+	case message.RECOVER:
+		return recoverFrom(d, m.Data)
 	case message.BOOT, message.RETIRE, message.REPLACE:
 	default:
 		return refuse(message.Unsupported, "the directory does not know %s", m.Op)

@@ -7,6 +7,7 @@
 //	ADMIT, DISMISS, GONE  a node comes in; it is to leave; it has left
 //	MOVE    a change of a company's owners begins; REPLACE ends it
 //	FOUND   another company begins
+//	RECOVER a company that has lost its majority for good begins anew from what one owner holds
 //	REGCHANGE, REGDONE  the registers' members change; RETIRE begins such a change too
 //	JOBADD, JOBDROP     the names of modules of jobs
 //
@@ -28,6 +29,8 @@
 //	    delete what is not on it.
 //
 //	D10 The directory fits in one message, with room for the addresses at which its nodes really are.
+//
+//	D11 A company's generation grows with each RECOVER and with nothing else; its owners begin anew then.
 //
 // It has the shape of package company's state (Apply, Read, Snapshot, Load) but shares none of its rules,
 // which is why it is a package of its own. Next: package owner, which replicates both.

@@ -276,6 +276,8 @@ type Company struct {
 	Next     uint64    `json:"next"` // the next replica id
 	// Founders are with whom a company began that was founded later. Those of the others are in the plan.
 	Founders []Founder `json:"founders,omitempty"`
+	// Generation counts how often the company has begun anew from one survivor, after a majority was lost for good.
+	Generation uint64 `json:"generation,omitempty"`
 }
 
 // Founder is a replica with which a company begins, and the disk that it begins on.
@@ -283,6 +285,7 @@ type Founder struct {
 	Node        NodeID `json:"node"`
 	Replica     uint64 `json:"replica"`
 	Incarnation uint64 `json:"incarnation,omitempty"`
+	From        uint64 `json:"from,omitempty"` // after RECOVER: the replica there whose state it begins with
 }
 
 // Owner finds a replica among the owners, nil if it is none.
@@ -343,13 +346,14 @@ type Job struct {
 // Move names a change of a company's owners. In REPLACE: the replica on Node votes now, and the one that it
 // takes the place of leaves; with Node NoNode, Replica has left and nobody took its place. In MOVE: Node joins, in
 // a new replica, instead of replica From; with From 0 nobody leaves, and with Node NoNode nobody joins. Where From
-// itself is joining, Node is NoNode: the attempt is given up, and another one may join when From is out.
+// itself is joining, Node is NoNode: the attempt is given up, and another one may join when From is out. In
+// RECOVER: the company begins anew from what replica From on Node holds.
 type Move struct {
 	Company CompanyID `json:"company"`
 	Node    NodeID    `json:"node"`
 	Replica uint64    `json:"replica,omitempty"`
 	From    uint64    `json:"from,omitempty"`
-	Epoch   uint64    `json:"epoch,omitempty"` // in MOVE: refused if the directory has changed since
+	Epoch   uint64    `json:"epoch,omitempty"` // in MOVE and RECOVER: refused if the directory has changed since
 	// Voters are in REPLACE the replicas that vote in the company, as its leader read it from Raft after the change.
 	Voters []uint64 `json:"voters,omitempty"`
 }

@@ -90,7 +90,7 @@ const (
 	FOUND      // directory: the company described in Data begins to exist
 	NODEADD    // launcher: start another node, as Data says
 	NODEREMOVE // launcher: drain node Value and let it go
-	RECOVER    // directory: the company in Data begins anew from what a survivor holds
+	RECOVER    // directory: a company begins anew from what a survivor, both in Data (Move), holds
 	MEMBER     // owners: does Raft count replica Value of Company? Only who leads it answers, with JSON: true or false
 
 	opEnd

@@ -26,7 +26,7 @@ func init() {
 		message.REGCHANGE: directoryLogged, message.REGDONE: directoryLogged, message.JOBADD: addJob, message.JOBDROP: directoryLogged,
 		message.BOOT: directoryLogged, message.RETIRE: directoryLogged, message.REPLACE: directoryLogged,
 		message.ADMIT: directoryLogged, message.DISMISS: directoryLogged, message.GONE: directoryLogged,
-		message.MOVE: directoryLogged, message.FOUND: directoryLogged, message.CAPACITY: logged,
+		message.MOVE: directoryLogged, message.FOUND: directoryLogged, message.RECOVER: directoryLogged, message.CAPACITY: logged,
 		message.READ: readBytes, message.DUMP: read, message.TABLE: read, message.LEASES: read,
 		message.LEASE: takeLease, message.RELEASE: giveLease, message.REVOKE: revokeLease, message.SYNC: syncLeases,
 		message.TEST: test, message.NONE: test,
@@ -85,11 +85,9 @@ func logged(n *Node, m *message.Message, reply func(*message.Message)) {
 		reply(m.Answer(message.InvalidArgument, why))
 		return
 	}
-	if r := n.host.Replica(m.Company); r != nil && m.Company != 0 {
+	if r := n.mine(m, reply); r != nil {
 		n.lessor.do(r, m, reply)
-		return
 	}
-	n.elsewhere(m, reply)
 }
 
 func directoryLogged(n *Node, m *message.Message, reply func(*message.Message)) {
@@ -102,18 +100,17 @@ func directoryLogged(n *Node, m *message.Message, reply func(*message.Message)) 
 }
 
 func read(n *Node, m *message.Message, reply func(*message.Message)) {
-	if r := n.host.Replica(m.Company); r != nil && m.Company != 0 {
-		if m.Op == message.LEASES {
-			r.Read(m, func(a *message.Message) {
-				n.lessor.withLeft(a)
-				reply(a)
-			})
-			return
-		}
+	r := n.mine(m, reply)
+	switch {
+	case r == nil:
+	case m.Op == message.LEASES:
+		r.Read(m, func(a *message.Message) {
+			n.lessor.withLeft(a)
+			reply(a)
+		})
+	default:
 		n.lessor.do(r, m, reply)
-		return
 	}
-	n.elsewhere(m, reply)
 }
 
 // malformed refuses what no state could make right, before it costs an entry.

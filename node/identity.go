@@ -68,7 +68,10 @@ type kept struct {
 	Started bool              `json:"started"` // its log exists: without it the replica has lost its memory
 	// It was added later and is no founder. It starts as non-voting for ever: Dragonboat makes a voter of
 	// it when its log says so, and panics when a voter's log says that it was added without a vote.
-	Joined bool `json:"joined"`
+	Joined     bool   `json:"joined"`
+	Generation uint64 `json:"generation,omitempty"` // of the company
+	// Its log begins with what is in its seed, and no snapshot holds that yet.
+	Seeded bool `json:"seeded,omitempty"`
 	// The company has removed it, and its log is about to be deleted.
 	Removed bool `json:"removed,omitempty"`
 }

@@ -219,7 +219,7 @@ func (n *Node) openOwners(initial *message.Directory) (err error) {
 		n.host.Know(c.ID, c.Owners)
 	}
 	for _, k := range n.identity.Replicas {
-		if k.Started && !k.Removed && !n.host.Keeps(k.Company, k.Replica) {
+		if k.Started && !k.Removed && !n.host.Keeps(k.Company, k.Generation, k.Replica) {
 			return message.Errorf(message.Corrupt, "node %s has lost the log of company %s; start it with revive %s --wipe", n.cfg.ID, k.Company, n.cfg.ID)
 		}
 	}
@@ -228,12 +228,12 @@ func (n *Node) openOwners(initial *message.Directory) (err error) {
 			continue // takeSeats deletes it
 		}
 		c := initial.Company(k.Company)
-		have := n.host.Keeps(k.Company, k.Replica)
-		if !have && !k.Joined && c == nil {
+		have := n.host.Keeps(k.Company, k.Generation, k.Replica)
+		if !have && !k.Joined && (c == nil || k.Generation > 0) {
 			n.identity.forget(k.Company, k.Replica) // it was about to found a company; the directory says with whom
 			continue
 		}
-		seat := owner.Seat{Company: k.Company, Replica: k.Replica, Voting: !k.Joined, Join: k.Joined && !k.Started}
+		seat := owner.Seat{Company: k.Company, Generation: k.Generation, Replica: k.Replica, Voting: !k.Joined, Join: k.Joined && !k.Started, Seeded: k.Seeded}
 		if !have && !k.Joined {
 			for _, o := range c.Owners {
 				seat.Founders = append(seat.Founders, message.Founder{Node: o.Node, Replica: o.Replica})
@@ -262,7 +262,7 @@ func (n *Node) seat(s owner.Seat) error {
 		state = owner.NewHeap(cfg)
 	}
 	if n.identity.find(s.Company, s.Replica) == nil {
-		n.identity.Replicas = append(n.identity.Replicas, kept{Company: s.Company, Replica: s.Replica, Joined: s.Join})
+		n.identity.Replicas = append(n.identity.Replicas, kept{Company: s.Company, Generation: s.Generation, Replica: s.Replica, Joined: s.Join, Seeded: s.Seeded})
 		if err := n.identity.save(n.cfg.Dir); err != nil {
 			n.identity.forget(s.Company, s.Replica) // what is not kept must not start
 			return err
@@ -427,6 +427,9 @@ func (n *Node) Ready(ctx context.Context) error {
 			}
 		}
 	}
+	short, cancel := context.WithTimeout(ctx, leaderless)
+	defer cancel()
+	n.awaitSight(short) // the directory may have no majority
 	if n.identity.Boot == 1 && !n.cfg.Join && !n.late() {
 		n.balance(ctx)
 	}

@@ -65,15 +65,21 @@ func (n *Node) takeSeat(c *message.Company, o message.Owner) error {
 	if slices.ContainsFunc(n.identity.Replicas, func(k kept) bool { return k.Company == c.ID && k.Replica != o.Replica }) {
 		return nil // that one is to be deleted first: Dragonboat ends the process where two of a group meet
 	}
-	founder := message.Founder{Node: n.cfg.ID, Replica: o.Replica, Incarnation: n.cfg.Incarnation}
+	seat := owner.Seat{Company: c.ID, Generation: c.Generation, Replica: o.Replica}
+	founder := n.founder(c)
 	switch {
 	case row != nil && (row.Removed || row.Started):
 		return nil
-	case slices.Contains(c.Founders, founder):
+	case founder != nil && founder.Replica == o.Replica:
+		seat.Voting, seat.Founders, seat.Seeded = true, c.Founders, founder.From != 0
+		if seat.Seeded && !n.canBegin(c.ID, o.Replica) {
+			return nil
+		}
 		n.prefer[c.ID] = true
-		return n.seat(owner.Seat{Company: c.ID, Replica: o.Replica, Voting: true, Founders: c.Founders})
+		return n.seat(seat)
 	case o.Joining:
-		return n.seat(owner.Seat{Company: c.ID, Replica: o.Replica, Join: true})
+		seat.Join = true
+		return n.seat(seat)
 	}
 	return nil
 }
@@ -86,8 +92,14 @@ func (n *Node) dropSeats(d *message.Directory) {
 		if !k.Removed && !unlisted(d, k) {
 			continue
 		}
-		if s := (seatID{k.Company, k.Replica}); !k.Removed && !n.free[s] {
+		// Nobody leads what a company was before it began anew, so nobody is asked then.
+		c := d.Company(k.Company)
+		over := c != nil && k.Generation < c.Generation
+		if s := (seatID{k.Company, k.Replica}); !k.Removed && !over && !n.free[s] {
 			ask = append(ask, s)
+			continue
+		}
+		if !n.saved(c, k) {
 			continue
 		}
 		if err := n.drop(k); err != nil {
@@ -156,7 +168,10 @@ func (n *Node) drop(k kept) error {
 	}
 	ctx, cancel := context.WithTimeout(n.ctx, dropTime)
 	defer cancel()
-	if err := n.host.Drop(ctx, k.Company, k.Replica); err != nil {
+	if err := n.host.Drop(ctx, k.Company, k.Generation, k.Replica); err != nil {
+		return err
+	}
+	if err := n.host.RemoveSeed(k.Company, k.Replica); err != nil {
 		return err
 	}
 	n.identity.dropped(k.Company, k.Replica)
@@ -168,7 +183,7 @@ func (n *Node) drop(k kept) error {
 func (id *identity) leaving() (all []owner.Seat) {
 	for _, k := range id.Replicas {
 		if k.Removed {
-			all = append(all, owner.Seat{Company: k.Company, Replica: k.Replica})
+			all = append(all, owner.Seat{Company: k.Company, Generation: k.Generation, Replica: k.Replica})
 		}
 	}
 	return all

@@ -35,6 +35,7 @@ func (n *Node) announce() {
 		cancel()
 		switch message.CodeOf(err) {
 		case message.Done:
+			n.seeStart()
 			return
 		case message.Corrupt:
 			n.fail(err)
@@ -46,6 +47,16 @@ func (n *Node) announce() {
 		case <-time.After(200 * time.Millisecond):
 		case <-n.ctx.Done():
 		}
+	}
+}
+
+// seeStart has this node see a directory that knows of its start: until then it does not act for its companies.
+func (n *Node) seeStart() {
+	for !n.admitted() && n.ctx.Err() == nil {
+		n.askDirectory()
+		ctx, cancel := context.WithTimeout(n.ctx, watchBusy)
+		n.awaitSight(ctx)
+		cancel()
 	}
 }
 
@@ -84,7 +95,12 @@ func (n *Node) watch() {
 				delete(n.prefer, r.ID)
 				continue
 			}
-			n.mend(r, tick%lookEvery == 0)
+			if !n.current(r) {
+				continue
+			}
+			if n.sealed(r) {
+				n.mend(r, tick%lookEvery == 0)
+			}
 			n.prefers(r)
 			n.size(r)
 			if r.ID != 0 {

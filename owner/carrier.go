@@ -68,7 +68,7 @@ func (in *Inbox) Chunk(from message.NodeID, incarnation uint64, payload []byte) 
 	}
 	defer t.gate.RUnlock()
 	chunk, err := decodeChunk(payload)
-	if err != nil || chunk.DeploymentId != t.cfg.GetDeploymentID() || chunk.ShardID > message.MaxCompany {
+	if err != nil || chunk.DeploymentId != t.cfg.GetDeploymentID() || !known(chunk.ShardID) {
 		in.Refused.Add(1)
 		return false
 	}
@@ -138,11 +138,17 @@ func (t *raftTransport) check(from message.NodeID, incarnation uint64, b *pb.Mes
 	}
 	for i := range b.Requests {
 		m := &b.Requests[i]
-		if m.ShardID > message.MaxCompany || m.From == 0 || m.To == 0 || local(m.Type) {
+		if !known(m.ShardID) || m.From == 0 || m.To == 0 || local(m.Type) {
 			return errMisdirected
 		}
 	}
 	return nil
+}
+
+// known says whether there can be a group of that number.
+func known(shard uint64) bool {
+	id, _ := splitShard(shard)
+	return id <= message.MaxCompany
 }
 
 // local says whether a kind of message stays within its node.

@@ -105,12 +105,12 @@ func TestTwoReplicasOfACompany(t *testing.T) {
 	if _, err = h.Start(Seat{Company: 1, Replica: 2, Join: true}, &numbers{}); err != nil {
 		t.Fatal(err)
 	}
-	if !h.Keeps(1, 1) || !h.Keeps(1, 2) || h.Keeps(1, 3) || h.Keeps(2, 1) {
-		t.Errorf("it keeps 1 and 2 of company 1: %v, %v", h.Keeps(1, 1), h.Keeps(1, 2))
+	if !h.Keeps(1, 0, 1) || !h.Keeps(1, 0, 2) || h.Keeps(1, 0, 3) || h.Keeps(2, 0, 1) {
+		t.Errorf("it keeps 1 and 2 of company 1: %v, %v", h.Keeps(1, 0, 1), h.Keeps(1, 0, 2))
 	}
 	drop(t, h)
-	if h.Keeps(1, 1) || !h.Keeps(1, 2) {
-		t.Errorf("it keeps 2 of company 1: %v, and 1: %v", h.Keeps(1, 2), h.Keeps(1, 1))
+	if h.Keeps(1, 0, 1) || !h.Keeps(1, 0, 2) {
+		t.Errorf("it keeps 2 of company 1: %v, and 1: %v", h.Keeps(1, 0, 2), h.Keeps(1, 0, 1))
 	}
 }
 
@@ -118,7 +118,7 @@ func drop(t *testing.T, h *Host) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	if err := h.Drop(ctx, 1, 1); err != nil {
+	if err := h.Drop(ctx, 1, 0, 1); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -137,7 +137,7 @@ func Open(cfg Config) (*Host, error) {
 
 func pairs(seats []Seat) (all []tanlog.Pair) {
 	for _, s := range seats {
-		all = append(all, tanlog.Pair{Shard: uint64(s.Company), Replica: s.Replica})
+		all = append(all, tanlog.Pair{Shard: shardOf(s.Company, s.Generation), Replica: s.Replica})
 	}
 	return all
 }
@@ -158,11 +158,13 @@ func (h *Host) Close() {
 
 // Seat is a replica that this node is to run.
 type Seat struct {
-	Company  message.CompanyID
-	Replica  uint64
-	Founders []message.Founder // with whom the company begins; nil when the log exists already, or when joining
-	Join     bool              // the replica is added to a company that exists, and has no log yet
-	Voting   bool              // false while it catches up
+	Company    message.CompanyID
+	Generation uint64 // of the company
+	Replica    uint64
+	Founders   []message.Founder // with whom the company begins; nil when the log exists already, or when joining
+	Join       bool              // the replica is added to a company that exists, and has no log yet
+	Voting     bool              // false while it catches up
+	Seeded     bool              // its log begins with the state in its seed
 }
 
 // Start begins to own a company, with the state empty.
@@ -174,6 +176,11 @@ func (h *Host) Start(seat Seat, state Machine) (*Replica, error) {
 		known = append(known, message.Owner{Node: o.Node, Replica: o.Replica})
 	}
 	h.Know(seat.Company, known)
+	if seat.Seeded {
+		if err := h.plantSeed(seat, state); err != nil {
+			return nil, err
+		}
+	}
 	m := &machine{id: seat.Company, origin: h.origin, observer: h.cfg.Observer, state: state, waiting: map[uint64]chan []company.Result{}}
 	m.outgrown = func() {
 		select {
@@ -182,14 +189,14 @@ func (h *Host) Start(seat Seat, state Machine) (*Replica, error) {
 			m.asked.Store(false)
 		}
 	}
-	r := newReplica(h, seat.Company, seat.Replica, m)
+	r := newReplica(h, seat, m)
 	h.mu.Lock()
 	h.replicas[seat.Company] = r
 	h.mu.Unlock()
 	r.start()
 	err := h.disk.run(func() error {
 		return h.nh.StartConcurrentReplica(members, seat.Join, func(_, _ uint64) sm.IConcurrentStateMachine { return m }, config.Config{
-			ReplicaID: seat.Replica, ShardID: uint64(seat.Company),
+			ReplicaID: seat.Replica, ShardID: r.shard(),
 			CheckQuorum: true, PreVote: true, OrderedConfigChange: true,
 			ElectionRTT: uint64(h.cfg.Settings.Election), HeartbeatRTT: uint64(h.cfg.Settings.Heartbeat),
 			MaxInMemLogSize:    maxInMemLog,
@@ -209,7 +216,8 @@ func (h *Host) Start(seat Seat, state Machine) (*Replica, error) {
 
 // Drop ends a replica that the company has removed, and deletes what was kept of it. Asked again it goes on where it
 // was cut short.
-func (h *Host) Drop(ctx context.Context, id message.CompanyID, replica uint64) error {
+func (h *Host) Drop(ctx context.Context, id message.CompanyID, generation, replica uint64) error {
+	shard := shardOf(id, generation)
 	h.mu.Lock()
 	r := h.replicas[id]
 	if r != nil && r.Replica == replica {
@@ -220,12 +228,12 @@ func (h *Host) Drop(ctx context.Context, id message.CompanyID, replica uint64) e
 		r.stop()
 	}
 	err := h.disk.run(func() error {
-		if err := h.nh.StopReplica(uint64(id), replica); err != nil && !errors.Is(err, dragonboat.ErrShardNotFound) {
+		if err := h.nh.StopReplica(shard, replica); err != nil && !errors.Is(err, dragonboat.ErrShardNotFound) {
 			return err
 		}
-		err := h.nh.SyncRemoveData(ctx, uint64(id), replica)
+		err := h.nh.SyncRemoveData(ctx, shard, replica)
 		if errors.Is(err, dragonboat.ErrShardNotStopped) { // another replica of the company runs here
-			err = h.nh.RemoveData(uint64(id), replica)
+			err = h.nh.RemoveData(shard, replica)
 		}
 		return err
 	})
@@ -262,7 +270,7 @@ func (h *Host) Know(id message.CompanyID, owners []message.Owner) {
 	}
 	info, waiting := h.strangers[id]
 	if waiting {
-		_, waiting = h.nodes[[2]uint64{info.ShardID, info.LeaderID}]
+		_, waiting = h.nodes[[2]uint64{uint64(id), info.LeaderID}]
 	}
 	h.mu.Unlock()
 	if waiting {
@@ -278,10 +286,10 @@ func (h *Host) nodeOf(id message.CompanyID, replica uint64) (message.NodeID, boo
 }
 
 // Keeps says whether a replica has a log here.
-func (h *Host) Keeps(id message.CompanyID, replica uint64) bool {
+func (h *Host) Keeps(id message.CompanyID, generation, replica uint64) bool {
 	if info := h.nh.GetNodeHostInfo(dragonboat.NodeHostInfoOption{}); info != nil {
 		for _, n := range info.LogInfo {
-			if n.ShardID == uint64(id) && n.ReplicaID == replica {
+			if n.ShardID == shardOf(id, generation) && n.ReplicaID == replica {
 				return true
 			}
 		}
@@ -294,7 +302,8 @@ func (h *Host) Kept() map[message.CompanyID]uint64 {
 	kept := map[message.CompanyID]uint64{}
 	if info := h.nh.GetNodeHostInfo(dragonboat.NodeHostInfoOption{}); info != nil {
 		for _, n := range info.LogInfo {
-			kept[message.CompanyID(n.ShardID)] = n.ReplicaID
+			id, _ := splitShard(n.ShardID)
+			kept[id] = max(kept[id], n.ReplicaID) // of an earlier one the rest is about to be deleted
 		}
 	}
 	return kept
@@ -309,11 +318,14 @@ func (h *Host) snapshots() {
 		case id := <-h.outgrown:
 			ctx, cancel := context.WithTimeout(h.ctx, time.Minute)
 			// A refusal is no failure: the log keeps everything, and its growth will ask again.
-			_, _ = h.nh.SyncRequestSnapshot(ctx, uint64(id), dragonboat.SnapshotOption{OverrideCompactionOverhead: true, CompactionOverhead: keptEntries})
-			cancel()
-			if r := h.Replica(id); r != nil {
-				r.machine.asked.Store(false)
+			r := h.Replica(id)
+			if r == nil {
+				cancel()
+				continue
 			}
+			_, _ = h.nh.SyncRequestSnapshot(ctx, r.shard(), dragonboat.SnapshotOption{OverrideCompactionOverhead: true, CompactionOverhead: keptEntries})
+			cancel()
+			r.machine.asked.Store(false)
 		}
 	}
 }
@@ -337,7 +349,8 @@ func (l listener) LeaderUpdated(info raftio.LeaderInfo) {
 	if l.h.disk.failure() != nil {
 		return
 	}
-	id := message.CompanyID(info.ShardID)
+	id, generation := splitShard(info.ShardID)
+	term := termIn(generation, info.Term)
 	node := message.NoNode
 	if info.LeaderID != 0 {
 		if n, ok := l.h.nodeOf(id, info.LeaderID); ok {
@@ -351,10 +364,10 @@ func (l listener) LeaderUpdated(info raftio.LeaderInfo) {
 	}
 	l.h.mu.Unlock()
 	if r := l.h.Replica(id); r != nil && r.Replica == info.ReplicaID {
-		r.setLeader(node, info.Term, info.LeaderID == info.ReplicaID && node != message.NoNode)
+		r.setLeader(node, term, info.LeaderID == info.ReplicaID && node != message.NoNode)
 	}
 	if l.h.cfg.Led != nil {
-		l.h.cfg.Led(id, info.Term, node)
+		l.h.cfg.Led(id, term, node)
 	}
 }
 

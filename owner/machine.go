@@ -31,6 +31,9 @@ type Heap struct {
 
 func NewHeap(cfg company.Config) *Heap { return &Heap{company.New(cfg), cfg} }
 
+// Seed is a snapshot with which another log begins.
+func (h *Heap) Seed() io.WriterTo { return h.Company.Snapshot().Anew() }
+
 func (h *Heap) Snapshot() io.WriterTo { return h.Company.Snapshot() }
 
 func (h *Heap) Load(r io.Reader) error {
@@ -82,6 +85,7 @@ type machine struct {
 
 	mu    sync.RWMutex // guards state: Apply and Load exclusively
 	state Machine
+	over  bool // the company has begun anew: nothing of this group is applied any more
 
 	applied atomic.Uint64 // index of the last entry that state holds
 	asked   atomic.Bool   // for a snapshot that has not ended
@@ -132,6 +136,10 @@ func (c *machine) Update(entries []sm.Entry) ([]sm.Entry, error) {
 			continue
 		}
 		c.mu.Lock()
+		if c.over {
+			c.mu.Unlock()
+			continue
+		}
 		applied := c.state.Apply(e.Index, b)
 		c.keep.applied(e.Index, c.state)
 		c.mu.Unlock()

@@ -11,7 +11,7 @@ import (
 
 // Members asks the company who belongs to it, and looks up in a directory whose disks are lost.
 func (r *Replica) Members(ctx context.Context, d *message.Directory) (Members, uint64, error) {
-	m, err := r.host.nh.SyncGetShardMembership(ctx, uint64(r.ID))
+	m, err := r.host.nh.SyncGetShardMembership(ctx, r.shard())
 	if err != nil {
 		return Members{}, 0, fmt.Errorf("ask company %s for its members: %w", r.ID, err)
 	}
@@ -35,7 +35,7 @@ func (r *Replica) Members(ctx context.Context, d *message.Directory) (Members, u
 
 // Counts says whether a replica belongs to the company now, with or without a vote.
 func (r *Replica) Counts(ctx context.Context, replica uint64) (bool, error) {
-	m, err := r.host.nh.SyncGetShardMembership(ctx, uint64(r.ID))
+	m, err := r.host.nh.SyncGetShardMembership(ctx, r.shard())
 	if err != nil {
 		return false, message.Errorf(message.Unavailable, "company %s does not say who belongs to it: %v", r.ID, err)
 	}
@@ -47,7 +47,7 @@ func (r *Replica) Counts(ctx context.Context, replica uint64) (bool, error) {
 
 // Take makes a Join, Remove, Promote or Handover happen. order is the ConfigChangeID that the step was planned at.
 func (r *Replica) Take(ctx context.Context, s Step, incarnation, order uint64) error {
-	nh, shard := r.host.nh, uint64(r.ID)
+	nh, shard := r.host.nh, r.shard()
 	address := dragonboat.Target(target(r.host.cfg.Settings.Cluster, s.Node, incarnation))
 	var err error
 	switch s.Kind {

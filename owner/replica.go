@@ -34,8 +34,9 @@ type leadership struct {
 
 // Replica is one owner of a company on this node.
 type Replica struct {
-	ID      message.CompanyID
-	Replica uint64
+	ID         message.CompanyID
+	Generation uint64 // of the company
+	Replica    uint64
 
 	host    *Host
 	machine *machine
@@ -51,11 +52,14 @@ type Replica struct {
 	lastBatch time.Time // when this leader last proposed
 }
 
-func newReplica(h *Host, id message.CompanyID, replica uint64, m *machine) *Replica {
-	r := &Replica{ID: id, Replica: replica, host: h, machine: m, writes: newQueue(&h.queued), reads: newQueue(&h.queued), ended: make(chan struct{})}
+func newReplica(h *Host, seat Seat, m *machine) *Replica {
+	r := &Replica{ID: seat.Company, Generation: seat.Generation, Replica: seat.Replica, host: h, machine: m, writes: newQueue(&h.queued), reads: newQueue(&h.queued), ended: make(chan struct{})}
 	r.lead.Store(&leadership{node: message.NoNode, over: make(chan struct{}), since: time.Now()})
 	return r
 }
+
+// shard is the number of the Raft group.
+func (r *Replica) shard() uint64 { return shardOf(r.ID, r.Generation) }
 
 func (r *Replica) start() {
 	for range proposeLanes {
@@ -148,7 +152,7 @@ func (r *Replica) propose(batch []request) {
 	defer r.flying.Add(-int64(len(entry)))
 	done := r.machine.await(b.Number)
 	defer r.machine.forget(b.Number)
-	state, err := r.host.nh.Propose(r.host.nh.GetNoOPSession(uint64(r.ID)), entry, entryTimeout)
+	state, err := r.host.nh.Propose(r.host.nh.GetNoOPSession(r.shard()), entry, entryTimeout)
 	if err != nil {
 		for _, q := range batch {
 			q.reply(q.m.Answer(message.Busy, fmt.Sprintf("company %s cannot take an entry now (%v); nothing was done", r.ID, err)))
@@ -246,7 +250,7 @@ func (r *Replica) readTogether(batch []request) {
 	begin := time.Now()
 	ok := plantedStale
 	if l.mine && !ok {
-		state, err := r.host.nh.ReadIndex(uint64(r.ID), entryTimeout)
+		state, err := r.host.nh.ReadIndex(r.shard(), entryTimeout)
 		if err == nil {
 			select {
 			case res := <-state.ResultC():
@@ -299,7 +303,7 @@ func (r *Replica) CatchUp(ctx context.Context) error {
 
 // confirm says whether one ReadIndex succeeded.
 func (r *Replica) confirm(ctx context.Context, most time.Duration) bool {
-	state, err := r.host.nh.ReadIndex(uint64(r.ID), most)
+	state, err := r.host.nh.ReadIndex(r.shard(), most)
 	if err != nil {
 		return false
 	}
@@ -386,7 +390,7 @@ func (r *Replica) View(f func(Machine)) {
 
 // Transfer asks the leader's role to go to another replica.
 func (r *Replica) Transfer(to uint64) error {
-	if err := r.host.nh.RequestLeaderTransfer(uint64(r.ID), to); err != nil && err != dragonboat.ErrSystemBusy {
+	if err := r.host.nh.RequestLeaderTransfer(r.shard(), to); err != nil && err != dragonboat.ErrSystemBusy {
 		return message.Errorf(message.Unavailable, "company %s cannot move its leader now: %v", r.ID, err)
 	}
 	return nil

@@ -40,6 +40,10 @@ type Heap interface {
 	// could not be done.
 	Verify(ctx context.Context, company message.CompanyID, all bool) ([]client.Verified, error)
 	Lead(ctx context.Context, company message.CompanyID, node message.NodeID) error
+	// Survey looks at what survives of a company that has no majority, and Recover has it begin anew from that. An
+	// error says that it need not or cannot be, or without yes what may be lost.
+	Survey(ctx context.Context, company message.CompanyID) (client.Recovery, error)
+	Recover(ctx context.Context, company message.CompanyID, yes bool) (client.Recovery, error)
 
 	ReadRegister(ctx context.Context, address uint64) (client.Register, error)                                     // NotWritten if it never was
 	WriteRegister(ctx context.Context, address uint64, value []byte) (message.Tag, error)                          // up to message.MaxData bytes

@@ -18,6 +18,7 @@ func memberVerbs() []verb {
 			},
 			more:     "Companies move to a new node by themselves, two at a time; `companies` shows it. Ctrl-C ends the waiting only: a node that leaves goes on leaving, and `node remove ID` waits for it again. Where there is no launcher, `dmalloc node --join HOST:PORT` adds a node.",
 			examples: []string{"node add", "node remove 3"}},
+		recoverVerb(),
 	}
 }
 

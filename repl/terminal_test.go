@@ -224,13 +224,19 @@ func TestInteractive(t *testing.T) {
 	p.types("no\r")
 	p.sees("canceled; nothing was done")
 	p.sees(promptShown)
+	p.types("recover 2\r")
+	p.sees("every acknowledged operation after index 41 may be lost")
+	p.sees("Type yes to go on: ")
+	p.types("no\r")
+	p.sees("canceled; nothing was done")
+	p.sees(promptShown)
 
 	p.types("\x04")
 	if status := p.leaves(); status != ExitOK {
 		t.Errorf("status %d", status)
 	}
 	data, err := os.ReadFile(history)
-	want := "m 100\ncompanies\nwho 0x500000001000\nf 0x500000001000\necho alive\nkill 2\nkill 1\n"
+	want := "m 100\ncompanies\nwho 0x500000001000\nf 0x500000001000\necho alive\nkill 2\nkill 1\nrecover 2\n"
 	if err != nil || string(data) != want {
 		t.Errorf("history %q, want %q (%v)", data, want, err)
 	}
@@ -241,7 +247,7 @@ func TestInteractive(t *testing.T) {
 	// The next run knows these lines.
 	p = sitDown(t, history)
 	p.sees(promptShown)
-	p.types("\x1b[A\x1b[A\x1b[A")
+	p.types("\x1b[A\x1b[A\x1b[A\x1b[A")
 	p.sees("echo alive")
 	p.types("\x03")
 	p.sees(promptShown)

@@ -138,8 +138,8 @@ func TestCompletion(t *testing.T) {
 	f.modules = []message.Job{{Name: "words"}}
 	c := &completer{live: newLive(t.Context(), f)}
 	for line, want := range map[string]string{
-		"":                   "h |t |m |f |w |r |d |cas |add |who |lease |release |leases |sync |reg |job |kill |revive |pause |resume |nodes |memory |status |companies |leaders |lead |graph |sql |log |trace |sysdump |stats |node |partition |slow |drop |disk |clock |corrupt |faults |heal |drill |verify |set |history |sleep |echo |exit ",
-		"re":                 "lease |g |vive |sume ",
+		"":                   "h |t |m |f |w |r |d |cas |add |who |lease |release |leases |sync |reg |job |kill |revive |pause |resume |nodes |memory |status |companies |leaders |lead |graph |sql |log |trace |sysdump |stats |node |recover |partition |slow |drop |disk |clock |corrupt |faults |heal |drill |verify |set |history |sleep |echo |exit ",
+		"re":                 "lease |g |vive |sume |cover ",
 		"lease 0x":           "500000001000 ",
 		"lease _ ":           "r |w ",
 		"lease _ w ":         "",

@@ -32,6 +32,9 @@ type Heap interface {
 	Nodes(ctx context.Context) ([]client.Node, error)
 	Companies(ctx context.Context) ([]client.Company, error)
 	Elections(ctx context.Context) ([]message.Tenure, error)
+	// Recover has a company that has no majority begin anew from what survives; without yes it refuses and says what
+	// may be lost.
+	Recover(ctx context.Context, company message.CompanyID, yes bool) (client.Recovery, error)
 	// Status asks every node directly and needs no quorum; an error only means that ctx ended.
 	Status(ctx context.Context) (health.Report, error)
 	ReadRegister(ctx context.Context, address uint64) (client.Register, error) // NotWritten if it never was

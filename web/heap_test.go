@@ -208,6 +208,14 @@ func (h *fakeHeap) Status(context.Context) (health.Report, error) {
 	return health.Judge(health.View{Directory: &message.Directory{Nodes: []message.Node{{ID: 0}}, Companies: []message.Company{{Owners: []message.Owner{{}}}}}}), nil
 }
 
+// Recover knows of one company without a majority, 2.
+func (h *fakeHeap) Recover(_ context.Context, company message.CompanyID, yes bool) (client.Recovery, error) {
+	if company != 2 || !yes {
+		return client.Recovery{}, message.Errorf(message.InvalidArgument, "company %s, yes %v; nothing was done", company, yes)
+	}
+	return client.Recovery{Company: 2, Generation: 1, Node: 1, Index: 7, Survivors: []client.Survivor{{Node: 1, Index: 7}}, Missing: []message.NodeID{0, 2}}, nil
+}
+
 func (h *fakeHeap) Elections(context.Context) ([]message.Tenure, error) { return nil, nil }
 
 // Idempotent remembers what malloc answered to each id.

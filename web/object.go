@@ -18,6 +18,7 @@ const (
 	count     kind = iota // a whole JSON number from 0 on, of 64 bits
 	word                  // the same, or a string with it in decimal or in hexadecimal with 0x
 	delta                 // a word that may be negative; it wraps around
+	flag                  // true or false
 	text                  // a string
 	coded                 // a string with bytes in base64
 	nodeIDs               // an array of counts, none twice
@@ -33,6 +34,7 @@ var kinds = [...]struct {
 	count:     {object{"type": "integer", "minimum": 0}, "a whole number from 0 to 18446744073709551615", "100"},
 	word:      {object{"type": []string{"integer", "string"}, "minimum": 0, "pattern": "^([0-9]+|0[xX][0-9a-fA-F]+)$"}, "a whole number from 0 to 18446744073709551615", "100"},
 	delta:     {object{"type": []string{"integer", "string"}, "pattern": "^(-?[0-9]+|0[xX][0-9a-fA-F]+)$"}, "a whole number from -9223372036854775808 to 18446744073709551615", "100"},
+	flag:      {object{"type": "boolean"}, "true or false", "true"},
 	text:      {object{"type": "string"}, "a string", `"text"`},
 	coded:     {object{"type": "string", "contentEncoding": "base64"}, "a string with bytes in base64", `"Ynl0ZXM="`},
 	nodeIDs:   {object{"type": "array", "items": object{"type": "integer", "minimum": 0}, "minItems": 1, "uniqueItems": true}, "an array of the ids of nodes", "[0, 1, 2]"},

@@ -126,7 +126,7 @@ func TestGoodRequests(t *testing.T) {
 		{"openapi", "GET", "/openapi.json", "", 200, `…"openapi": "3.1.0"…`},
 	}
 	s, _ := newServer(t, nil)
-	rows = slices.Concat(rows, goodRegisterRequests, goodFaultRequests, goodLeaseRequests)
+	rows = slices.Concat(rows, goodRegisterRequests, goodFaultRequests, goodLeaseRequests, goodRecoverRequests)
 	seen := map[string]bool{}
 	for _, row := range rows {
 		seen[row.name] = true
@@ -266,7 +266,7 @@ func TestBadRequests(t *testing.T) {
 		{"DELETE", "/v1/nodes/x", "", 400, "invalid_argument", ""},
 	}
 	s, h := newServer(t, nil)
-	for _, row := range slices.Concat(rows, badRegisterRequests, badFaultRequests, badLeaseRequests) {
+	for _, row := range slices.Concat(rows, badRegisterRequests, badFaultRequests, badLeaseRequests, badRecoverRequests) {
 		w := ask(s, row.method, row.path, row.body)
 		code, text := refusal(t, w)
 		if w.Code != row.status || code != row.code || !strings.Contains(text, row.says) {
