@@ -172,8 +172,22 @@ func absorbedAnswer(m *message.Message) *message.Message {
 	return a
 }
 
-// through has a write done by the log under the lease's token, and then changes the copy.
+// through has a write done by the log under the lease's token. Fenced means that nothing was done: where that was
+// because a newer lease of this node has taken the place of the older one, it is done under the newer one.
 func (h *holder) through(ctx context.Context, m *message.Message, size uint64) *message.Message {
+	for {
+		a, token := h.throughOnce(ctx, m, size)
+		if a.Status != message.Fenced || !h.until(ctx, func() bool { return !h.cache.Asking(m.Address, size) }) {
+			return a
+		}
+		if l, held := h.cache.At(m.Address, h.clock.Now()); !held || l.Token <= token {
+			return a
+		}
+	}
+}
+
+// throughOnce is one attempt of through, under the lease of that token, and changes the copy then.
+func (h *holder) throughOnce(ctx context.Context, m *message.Message, size uint64) (_ *message.Message, token uint64) {
 	var w *cache.Write
 	var pieces []cache.Piece
 	h.until(ctx, func() (ready bool) {
@@ -182,7 +196,7 @@ func (h *holder) through(ctx context.Context, m *message.Message, size uint64) *
 		return !wait
 	})
 	if w == nil {
-		return m.Answer(message.Unavailable, "the lease cannot be written under now; nothing was done, ask the leader")
+		return m.Answer(message.Unavailable, "the lease cannot be written under now; nothing was done, ask the leader"), 0
 	}
 	end := func(o cache.Outcome, bytes []byte) {
 		h.tell(h.cache.End(w, o, bytes))
@@ -190,7 +204,7 @@ func (h *holder) through(ctx context.Context, m *message.Message, size uint64) *
 	}
 	if ok, _ := h.flush(ctx, pieces); !ok {
 		end(cache.Refused, nil)
-		return m.Answer(message.Unavailable, "what was written before could not be written back; nothing was done, ask the leader")
+		return m.Answer(message.Unavailable, "what was written before could not be written back; nothing was done, ask the leader"), 0
 	}
 	before := h.seen[m.Company].Load() // after Begin: see below
 	q := *m
@@ -199,7 +213,7 @@ func (h *holder) through(ctx context.Context, m *message.Message, size uint64) *
 	switch {
 	case err != nil:
 		end(cache.Unknown, nil)
-		return h.open(m, err)
+		return h.open(m, err), 0
 	case a.Status == message.Fenced:
 		end(cache.Fenced, nil)
 	case a.Status != message.Done, a.Index <= before:
@@ -209,7 +223,7 @@ func (h *holder) through(ctx context.Context, m *message.Message, size uint64) *
 	default:
 		end(cache.Written, whatIsThere(m, a))
 	}
-	return answerAs(m, a)
+	return answerAs(m, a), w.Token
 }
 
 // whatIsThere is what an operation that was done has left at its address.

@@ -1,0 +1,76 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"dmalloc/message"
+)
+
+// A node that asks for a lease again while it writes under the old one loses nothing of what it has absorbed: what is
+// on its way to the log under the old token would be fenced by its own new lease.
+func TestRenewalFencesNothing(t *testing.T) {
+	h := newHerd(t, 1, -1, func(s *message.Settings) { s.WriteBack = true })
+	n := h.any()
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	defer cancel()
+	x, err := n.heap.Malloc(ctx, 3*message.PageSize)
+	if err != nil {
+		t.Fatal(err)
+	}
+	renew := func() error { _, err := n.heap.Lease(ctx, x.Address, "w", 30*time.Second); return err }
+	if err := renew(); err != nil {
+		t.Fatal(err)
+	}
+	stop := make(chan struct{})
+	var others sync.WaitGroup
+	others.Go(func() { // sends what is absorbed beside it to the log, before each addition
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			if _, err := n.heap.FetchAdd(ctx, x.Address+64, 1); err != nil {
+				t.Errorf("add: %v", err)
+				return
+			}
+		}
+	})
+	others.Go(func() {
+		for range 300 {
+			if err := renew(); err != nil {
+				t.Errorf("lease: %v", err)
+				break
+			}
+		}
+		close(stop)
+	})
+	var last []byte
+	for i := byte(1); ; i++ {
+		last = bytes.Repeat([]byte{i}, 32)
+		if _, err := n.heap.Write(ctx, last, x.Address); err != nil {
+			t.Fatalf("write: %v", err)
+		}
+		select {
+		case <-stop:
+		default:
+			continue
+		}
+		break
+	}
+	others.Wait()
+	if lost := n.holder.cache.Stats().Lost; lost != 0 {
+		t.Errorf("%d bytes that were absorbed are lost", lost)
+	}
+	if _, err := n.heap.Release(ctx, x.Address); err != nil {
+		t.Fatal(err)
+	}
+	got := make([]byte, len(last))
+	if err := n.heap.ReadAt(ctx, got, x.Address); err != nil || !bytes.Equal(got, last) {
+		t.Errorf("the log has %d, %v; written was %d", got[0], err, last[0])
+	}
+}
