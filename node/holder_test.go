@@ -74,3 +74,33 @@ func TestRenewalFencesNothing(t *testing.T) {
 		t.Errorf("the log has %d, %v; written was %d", got[0], err, last[0])
 	}
 }
+
+// A write that was under way while the holder began anew is not absorbed: nobody here knows whether it was before.
+func TestWriteOfAnotherSession(t *testing.T) {
+	h := newHerd(t, 1, -1, func(s *message.Settings) { s.WriteBack = true })
+	n := h.any()
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	defer cancel()
+	x, err := n.heap.Malloc(ctx, message.PageSize)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := n.heap.Lease(ctx, x.Address, "w", 30*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	write := func(session, seq uint64) *message.Message {
+		m := message.New(message.WRITE)
+		m.Company, _ = x.Address.Company()
+		m.Address, m.Size, m.Data = x.Address, 4, []byte("late")
+		m.Client, m.Seq, m.Low, m.Value, m.Flags = message.ClientID{9}, seq, seq, session, message.WriteBack
+		got := make(chan *message.Message, 1)
+		n.holder.write(m, func(a *message.Message) { got <- a }, func(*message.Message, func(*message.Message)) { t.Error("it was handed on") })
+		return <-got
+	}
+	if a := write(n.holder.session-1, 1); a.Status != message.Fenced || a.Value == n.holder.session || n.holder.cache.Stats().Dirty != 0 {
+		t.Errorf("of the session before: %v, %d bytes are dirty", a.Status, n.holder.cache.Stats().Dirty)
+	}
+	if a := write(n.holder.session, 2); a.Status != message.Done || a.Flags&message.WriteBack == 0 || n.holder.cache.Stats().Dirty == 0 {
+		t.Errorf("of this session: %v", a.Err())
+	}
+}

@@ -114,6 +114,12 @@ func (h *holder) write(m *message.Message, reply func(*message.Message), usual h
 	}
 	fresh := false // it may be absorbed
 	if m.Op == message.WRITE && m.Flags&message.WriteBack != 0 {
+		if m.Value != h.session {
+			// It was under way while this node ended and began anew. The older session may have absorbed it, and written
+			// it back; what it knew of numbers died with it.
+			reply(m.Answer(message.Fenced, "the session of the node that may have kept the write is over; nothing was done now"))
+			return
+		}
 		switch h.dones.begin(m, boottime.Exact()) {
 		case doneAbsorbed:
 			reply(absorbedAnswer(m))
@@ -124,6 +130,7 @@ func (h *holder) write(m *message.Message, reply func(*message.Message), usual h
 		case doneFresh:
 			fresh = true
 		}
+		m.Value, reply = 0, h.certain(reply)
 	}
 	m.Flags &^= message.WriteBack
 	l, held := h.cache.At(m.Address, h.clock.Now())
@@ -139,6 +146,17 @@ func (h *holder) write(m *message.Message, reply func(*message.Message), usual h
 		}
 		return h.through(ctx, m, size)
 	})
+}
+
+// certain has refusals name the session, which knows the write by its number from now on: what it does not absorb now
+// it never will, so that its client may go elsewhere.
+func (h *holder) certain(reply func(*message.Message)) func(*message.Message) {
+	return func(a *message.Message) {
+		if a.Status != message.Done {
+			a.Value = h.session
+		}
+		reply(a)
+	}
 }
 
 // absorb keeps a write in the copy. Nil means that it has to go through the log.
