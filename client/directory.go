@@ -40,6 +40,24 @@ func (h *Heap) Carry(ctx context.Context, c ring.Change) error {
 	return nil
 }
 
+// decided is the directory as its company has it now: one consistent read of it.
+func (h *Heap) decided(ctx context.Context) (*message.Directory, error) {
+	m := message.New(message.DIRECTORY)
+	m.Value = 1
+	a, err := h.do(ctx, 0, m)
+	if err == nil {
+		err = a.Err()
+	}
+	if err != nil {
+		return nil, err
+	}
+	d, err := decodeDirectory(a.Data)
+	if err == nil {
+		h.setDirectory(d)
+	}
+	return d, err
+}
+
 // Applied is how far a replica on a node has come, 0 if it does not say.
 func (h *Heap) Applied(ctx context.Context, node message.NodeID, company message.CompanyID, replica uint64) uint64 {
 	for _, r := range h.status(ctx, node).Replicas {

@@ -120,7 +120,8 @@
 //
 // STATUS, STATS, ELECTIONS, DIRECTORY, SQL and LOG answer with JSON in data; GOROUTINES, METRICS and JOURNAL
 // with text, cut at MaxData. Each node answers them for itself, whatever became of the others; GOROUTINES and
-// JOURNAL also while it still opens its files.
+// JOURNAL also while it still opens its files. DIRECTORY with value 1 is answered by the leader of company 0 only,
+// as a majority has it.
 //
 // # 10. Leases
 //

@@ -308,19 +308,30 @@ func (p *planner) spread() (Change, bool) {
 	return Change{Op: message.REGCHANGE, Nodes: nodes, Epoch: p.d.Epoch}, !same
 }
 
-// keepers are who shall keep the registers: all that are there. Where a user chose, those that stay of the chosen.
+// keepers are who shall keep the registers: all that are there. Where a user chose, those that stay of the chosen. While
+// members change every operation needs the new ones, too: of those the dead are left out, and where nobody is left the
+// registers stay where they are.
 func (p *planner) keepers(now []message.Member) []message.NodeID {
 	if !p.d.Chosen {
 		return p.usable
 	}
-	var stay []message.NodeID
-	for _, m := range now {
-		if n := p.d.Nodes[m.Node]; !n.Gone && !n.Leaving {
-			stay = append(stay, m.Node)
-		}
+	changing := len(p.d.Registers.Next) > 0
+	stay := p.staying(now, func(n message.NodeID) bool { return !changing || !p.dead(n) })
+	if len(stay) == 0 {
+		stay = p.staying(p.d.Registers.Members, func(message.NodeID) bool { return true })
 	}
 	if len(stay) == 0 {
 		return p.usable
+	}
+	return stay
+}
+
+// staying are those of the members that do not leave, and that may stay.
+func (p *planner) staying(members []message.Member, may func(message.NodeID) bool) (stay []message.NodeID) {
+	for _, m := range members {
+		if n := p.d.Nodes[m.Node]; !n.Gone && !n.Leaving && may(m.Node) {
+			stay = append(stay, m.Node)
+		}
 	}
 	return stay
 }

@@ -335,6 +335,26 @@ func TestNextKeepsChosenRegisters(t *testing.T) {
 	}
 }
 
+// A user's choice that cannot be had holds nobody up for good: who is dead before the registers have come to it is
+// left out, and where nobody is left they stay.
+func TestNextForDeadChosenRegisters(t *testing.T) {
+	for _, row := range []struct{ chosen, want []message.NodeID }{
+		{[]message.NodeID{2}, []message.NodeID{0, 1, 2, 3, 4}},
+		{[]message.NodeID{1, 2}, []message.NodeID{1}},
+	} {
+		b := newBook(5, 3, nil)
+		b.dead[2] = true
+		b.d.Chosen = true
+		for _, n := range row.chosen {
+			b.d.Registers.Next = append(b.d.Registers.Next, message.Member{Node: n})
+		}
+		p := b.planner()
+		if c, ok := p.spread(); !ok || !slices.Equal(c.Nodes, row.want) {
+			t.Errorf("chosen %v: %+v", row.chosen, c)
+		}
+	}
+}
+
 // Moves that get nowhere hold nobody up: those of nodes that are dead, and those that are said to be stuck.
 func TestNextBesideStuckMoves(t *testing.T) {
 	b := newBook(8, 3, nil)
