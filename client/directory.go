@@ -58,6 +58,17 @@ func (h *Heap) decided(ctx context.Context) (*message.Directory, error) {
 	return d, err
 }
 
+// current takes in the directory before a view of all companies is put together: which of them there are is part of the
+// answer. Where its company cannot say so soon, the newest that any node has must do: the others may serve.
+func (h *Heap) current(ctx context.Context) *message.Directory {
+	soon, cancel := context.WithTimeout(ctx, statusWait)
+	defer cancel()
+	if _, err := h.decided(soon); err != nil {
+		h.newest(ctx)
+	}
+	return h.directory()
+}
+
 // Applied is how far a replica on a node has come, 0 if it does not say.
 func (h *Heap) Applied(ctx context.Context, node message.NodeID, company message.CompanyID, replica uint64) uint64 {
 	for _, r := range h.status(ctx, node).Replicas {

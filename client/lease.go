@@ -111,7 +111,7 @@ func (h *Heap) Sync(ctx context.Context, a message.Addr) (uint64, error) {
 	m := message.New(message.SYNC)
 	var company message.CompanyID
 	if a != 0 {
-		p, err := h.locate(a)
+		p, err := h.find(ctx, a)
 		if err != nil {
 			return 0, err
 		}
@@ -179,7 +179,7 @@ const leasePage = 1000
 // Leases lists the leases of every company, by address, as the companies' leaders know them. Beside an error
 // there are those of the companies that answered.
 func (h *Heap) Leases(ctx context.Context) ([]message.Lease, error) {
-	d := h.directory()
+	d := h.current(ctx)
 	var (
 		wg    sync.WaitGroup
 		mu    sync.Mutex // guards what follows
