@@ -446,6 +446,26 @@ func TestRelease(t *testing.T) {
 	if l, err := h.Release(ctx, leasedPage+9); err != nil || l.Token != 17 {
 		t.Errorf("%+v %v", l, err)
 	}
+	given := r.home
+	for _, token := range []uint64{17, 0} { // it was given back; it had ended before
+		r.home = func(m *message.Message) *message.Message {
+			a := given(m)
+			a.Status, a.Token, a.Blocks = message.Fenced, token, []message.Block{{Address: leasedPage, Size: 5}}
+			if token == 0 {
+				a.Data = nil
+			}
+			return a
+		}
+		l, err := h.Release(ctx, leasedPage+9)
+		if message.CodeOf(err) != message.Fenced || !strings.Contains(err.Error(), "5 at 0x500000001000") || l.Token != token {
+			t.Errorf("lost with token %d: %+v %v", token, l, err)
+		}
+	}
+	r.took()
+	r.home = given
+	if _, err := h.Release(ctx, leasedPage+9); err != nil {
+		t.Error(err)
+	}
 	if got := r.took(); got != "2 RELEASE" {
 		t.Errorf("asked %s", got)
 	}

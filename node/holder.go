@@ -281,6 +281,7 @@ func (h *holder) release(m *message.Message, reply func(*message.Message)) {
 		a := m.Answer(message.Fenced, "no lease is held here on the page at "+m.Address.String())
 		held := h.cache.Held(h.clock.Now())
 		a.Data = message.JSON(held[:min(len(held), 1000)])
+		a.Blocks = h.takeLost(m.Address-m.Address%message.PageSize, message.PageSize)
 		reply(a)
 		return
 	}
@@ -293,6 +294,9 @@ func (h *holder) release(m *message.Message, reply func(*message.Message)) {
 		}
 		out := m.Answer(message.Done, "")
 		out.Data, out.Token = message.JSON(l), l.Token
+		if out.Blocks = h.takeLost(l.Address, l.Size); len(out.Blocks) > 0 {
+			out.Status, out.Text = message.Fenced, lostText
+		}
 		return out
 	})
 }

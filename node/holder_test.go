@@ -3,6 +3,7 @@ package node
 import (
 	"bytes"
 	"context"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -102,5 +103,33 @@ func TestWriteOfAnotherSession(t *testing.T) {
 	}
 	if a := write(n.holder.session, 2); a.Status != message.Done || a.Flags&message.WriteBack == 0 || n.holder.cache.Stats().Dirty == 0 {
 		t.Errorf("of this session: %v", a.Err())
+	}
+}
+
+// Who gives a lease back hears what of its writes is lost: the leader has ended it before they were written back.
+func TestReleaseSaysWhatIsLost(t *testing.T) {
+	h := newHerd(t, 1, -1, func(s *message.Settings) { s.WriteBack = true })
+	n := h.any()
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	defer cancel()
+	x, err := n.heap.Malloc(ctx, message.PageSize)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := n.heap.Lease(ctx, x.Address, "w", 30*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w, err := n.heap.Write(ctx, []byte("gone"), x.Address); err != nil || !w.WriteBack {
+		t.Fatal(w, err)
+	}
+	if _, err := n.holder.giveBack(ctx, l); err != nil { // as if it had expired
+		t.Fatal(err)
+	}
+	if got, err := n.heap.Release(ctx, x.Address); message.CodeOf(err) != message.Fenced || got.Token != l.Token || !strings.Contains(err.Error(), "lost are 4 at "+x.Address.String()) {
+		t.Errorf("release: %+v, %v", got, err)
+	}
+	if _, err := n.heap.Sync(ctx, 0); err != nil {
+		t.Errorf("sync says it once more: %v", err)
 	}
 }

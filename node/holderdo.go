@@ -298,7 +298,7 @@ func (h *holder) writeBack(ctx context.Context, p cache.Piece) cache.Outcome {
 	return cache.Fenced // whatever it is, asking again will not make it better
 }
 
-// tell remembers what was lost for the next SYNC, and says it in the log.
+// tell remembers what was lost for the next SYNC or RELEASE, and says it in the log.
 func (h *holder) tell(lost []cache.Range) {
 	if len(lost) == 0 {
 		return
@@ -323,7 +323,7 @@ func (h *holder) sync(m *message.Message, reply func(*message.Message)) {
 			h.flush(ctx, h.cache.Flush(m.Address, m.Size))
 		}
 		ok := h.until(ctx, func() bool { return h.dirty(m) == 0 })
-		lost := h.takeLost(m)
+		lost := h.takeLost(m.Address, m.Size)
 		a := m.Answer(message.Done, "")
 		a.Value = before
 		for _, b := range lost {
@@ -331,7 +331,7 @@ func (h *holder) sync(m *message.Message, reply func(*message.Message)) {
 		}
 		switch {
 		case len(lost) > 0:
-			a.Status, a.Text, a.Blocks = message.Fenced, "a lease ended before what was written under it was written back", lost
+			a.Status, a.Text, a.Blocks = message.Fenced, lostText, lost
 		case !ok:
 			a.Status, a.Text = message.Timeout, "not all could be written back in time; ask again"
 		}
@@ -347,13 +347,16 @@ func (h *holder) dirty(m *message.Message) uint64 {
 	return h.cache.Unwritten(m.Address, m.Size)
 }
 
-// takeLost takes out of what was lost that which a SYNC names.
-func (h *holder) takeLost(m *message.Message) (out []message.Block) {
+// lostText is why an answer names lost bytes.
+const lostText = "a lease ended before what was written under it was written back"
+
+// takeLost takes out of what was lost that which lies in a range; all of it where size is 0.
+func (h *holder) takeLost(at message.Addr, size uint64) (out []message.Block) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var rest []message.Block
 	for _, b := range h.lost {
-		if m.Size == 0 || b.Address < m.Address+message.Addr(m.Size) && m.Address < b.Address+message.Addr(b.Size) {
+		if size == 0 || b.Address < at+message.Addr(size) && at < b.Address+message.Addr(b.Size) {
 			out = append(out, b)
 		} else {
 			rest = append(rest, b)
