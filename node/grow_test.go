@@ -371,6 +371,54 @@ func (h *herd) agree(d *message.Directory) {
 	}
 }
 
+// The directory lies on all four nodes, and there is no fifth for the one that stays dead: it is given up, for of three
+// two will do. Until then, and no longer, the others say that something is missing; so they do when it is back.
+func TestTheDirectoryGivesUpADeadOwner(t *testing.T) {
+	h := newHerd(t, 4, 1000)
+	n := h.nodes[0]
+	if thin := n.thin(); len(thin) > 0 {
+		t.Errorf("all are there, and missing are %v", thin)
+	}
+	h.stop(2)
+	d := h.until("replacement", func(d *message.Directory) bool {
+		return owns(d, 2) == 0 && calm(d, func(n message.NodeID) bool { return n == 2 })
+	})
+	if all := d.Companies[0].OwnerNodes(); len(all) != 3 {
+		t.Errorf("the directory is on %v", all)
+	}
+	h.stop(3) // of three two will do
+	h.until("a directory that answers", func(d *message.Directory) bool { return true })
+	if _, err := n.heap.Malloc(t.Context(), 64); err != nil {
+		t.Error(err)
+	}
+	h.wait("news of a missing owner", func() bool { return h.thin(n, 0) > 0 })
+	for _, id := range []message.NodeID{2, 3} {
+		h.ready(h.start(id, true))
+	}
+	h.until("an owner on each node", func(d *message.Directory) bool { return len(d.Companies[0].Owners) == 4 && calm(d, nobody) })
+	h.wait("news that none is missing", func() bool { return h.thin(n, 0) == 0 })
+}
+
+// thin is how many owners a company lacks, as a node knows.
+func (h *herd) thin(n *Node, id message.CompanyID) int {
+	for _, x := range n.thin() {
+		if x.Company == id {
+			return x.Missing
+		}
+	}
+	return 0
+}
+
+// wait waits for what a node gets to know.
+func (h *herd) wait(what string, is func() bool) {
+	h.t.Helper()
+	for deadline := time.Now().Add(60 * time.Second); !is(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			h.t.Fatalf("%s did not come", what)
+		}
+	}
+}
+
 // A node that stays dead is replaced everywhere. When it is back it holds nothing of before, and gets work again.
 func TestADeadNodeIsReplaced(t *testing.T) {
 	h := newHerd(t, 6, 1000) // the directory is on 0 to 4, so that there is one for it, too

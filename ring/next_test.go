@@ -216,6 +216,31 @@ func TestNextForALeavingNode(t *testing.T) {
 	}
 }
 
+// Dead owners for whom there is no other node are given up where their company can lose one more of the others then.
+// Back again they are owners again.
+func TestNextWithoutAnotherNode(t *testing.T) {
+	for _, row := range []struct {
+		nodes int
+		dead  []message.NodeID
+		want  int // owners of the directory
+	}{{3, []message.NodeID{1}, 3}, {4, []message.NodeID{1}, 3}, {5, []message.NodeID{1}, 5}, {5, []message.NodeID{1, 3}, 3}, {6, []message.NodeID{1}, 5}} {
+		b := newBook(row.nodes, 3, nil)
+		for _, n := range row.dead {
+			b.dead[n] = true
+		}
+		b.settle(t)
+		c := b.d.Company(0)
+		if live, _ := b.planner().live(c); len(c.Owners) != row.want || live != min(5, row.nodes-len(row.dead)) {
+			t.Errorf("of %d nodes %v are dead: the directory is on %v", row.nodes, row.dead, c.OwnerNodes())
+		}
+		b.dead = map[message.NodeID]bool{}
+		b.settle(t)
+		if c := b.d.Company(0); len(c.Owners) != min(5, row.nodes) {
+			t.Errorf("of %d nodes %v were dead: the directory is on %v", row.nodes, row.dead, c.OwnerNodes())
+		}
+	}
+}
+
 // The most endangered company goes first.
 func TestNextHelpsTheMostEndangered(t *testing.T) {
 	b := newBook(8, 5, nil)
