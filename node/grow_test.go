@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -397,6 +398,30 @@ func TestTheDirectoryGivesUpADeadOwner(t *testing.T) {
 	}
 	h.until("an owner on each node", func(d *message.Directory) bool { return len(d.Companies[0].Owners) == 4 && calm(d, nobody) })
 	h.wait("news that none is missing", func() bool { return h.thin(n, 0) == 0 })
+}
+
+// When owners have come and gone leadership is spread, also that of companies that nothing has happened to.
+func TestLeadershipIsSpreadAfterAChange(t *testing.T) {
+	h := newHerd(t, 4, 1000)
+	n := h.nodes[0]
+	ctx, cancel := context.WithTimeout(t.Context(), 120*time.Second)
+	defer cancel()
+	for _, c := range n.directory.Load().Companies[1:] { // all that it can
+		if slices.Contains(c.OwnerNodes(), 0) {
+			if err := n.heap.Lead(ctx, c.ID, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	h.stop(2)
+	d := h.until("replacement", func(d *message.Directory) bool {
+		return owns(d, 2) == 0 && calm(d, func(n message.NodeID) bool { return n == 2 })
+	})
+	h.wait("even leadership", func() bool {
+		all, ok := n.leadership(ctx, d)
+		_, _, uneven := ring.Lead(all)
+		return ok && !uneven
+	})
 }
 
 // thin is how many owners a company lacks, as a node knows.
