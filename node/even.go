@@ -6,7 +6,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"dmalloc/member"
 	"dmalloc/message"
 	"dmalloc/ring"
 )
@@ -95,7 +94,7 @@ func (n *Node) leadership(ctx context.Context, d *message.Directory) (all []ring
 		led := ring.Led{Company: x.ID, Leader: *x.Leader}
 		for _, o := range d.Company(x.ID).Owners {
 			node := d.Node(o.Node)
-			if !o.Joining && !o.Leaving && node != nil && !node.Leaving && (o.Node == n.cfg.ID || n.members.State(o.Node) == member.Alive) {
+			if !o.Joining && !o.Leaving && node != nil && !node.Leaving && !n.away(o.Node) {
 				led.May = append(led.May, o.Node)
 			}
 		}

@@ -34,7 +34,7 @@ func (n *Node) planNext() {
 		for ctx.Err() == nil && r.Leads() {
 			d := directoryOf(r)
 			lost := n.lost()
-			c := ring.NextBeside(d, func(id message.NodeID) bool { return lost[id] }, n.changes.stuck(d, time.Now()))
+			c := ring.NextBeside(d, ring.Beliefs{Dead: func(id message.NodeID) bool { return lost[id] }, Away: n.away, Stuck: n.changes.stuck(d, time.Now())})
 			if c.Op == message.NONE {
 				return
 			}
@@ -107,6 +107,11 @@ func (n *Node) lost() map[message.NodeID]bool {
 		}
 	}
 	return lost
+}
+
+// away says whether a node is not known to be there now.
+func (n *Node) away(id message.NodeID) bool {
+	return id != n.cfg.ID && n.members.State(id) != member.Alive
 }
 
 // down says whether a node is believed dead, and unsure whether that is open for an owner: then nothing is removed.

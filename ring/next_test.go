@@ -27,7 +27,7 @@ func newBook(nodes, replicas int, hosts []string) *book {
 func (b *book) isDead(n message.NodeID) bool { return b.dead[n] }
 
 func (b *book) planner() *planner {
-	return newPlanner(b.d, b.isDead, func(message.CompanyID) bool { return false })
+	return newPlanner(b.d, Beliefs{Dead: b.isDead})
 }
 
 func (b *book) add(host string) message.NodeID {
@@ -241,6 +241,28 @@ func TestNextWithoutAnotherNode(t *testing.T) {
 	}
 }
 
+// Who is away now, though not for long, founds no company: its disk may be lost. Where too few are left it waits.
+func TestNextFoundsWithThoseThatAreThere(t *testing.T) {
+	for _, row := range []struct {
+		away []message.NodeID
+		ok   bool
+	}{{nil, true}, {[]message.NodeID{2}, true}, {[]message.NodeID{0, 1, 4}, true}, {[]message.NodeID{0, 1, 4, 5}, false}} {
+		b := newBook(5, 3, nil)
+		b.settle(t)
+		b.add("")
+		p := newPlanner(b.d, Beliefs{Away: func(n message.NodeID) bool { return slices.Contains(row.away, n) }})
+		c, ok := p.found()
+		if ok != row.ok || ok && len(c.Company.Owners) != 3 {
+			t.Errorf("away are %v: %+v, %v", row.away, c, ok)
+		}
+		for _, o := range c.Company.Owners {
+			if slices.Contains(row.away, o.Node) {
+				t.Errorf("away are %v, and founders %v", row.away, c.Company.OwnerNodes())
+			}
+		}
+	}
+}
+
 // The most endangered company goes first.
 func TestNextHelpsTheMostEndangered(t *testing.T) {
 	b := newBook(8, 5, nil)
@@ -400,7 +422,7 @@ func TestNextBesideStuckMoves(t *testing.T) {
 	helps := func(c Change) bool {
 		return c.Op == message.MOVE && b.d.Company(c.Move.Company).Owner(c.Move.From).Node == 0
 	}
-	if c := NextBeside(b.d, b.isDead, func(id message.CompanyID) bool { return id == 3 }); !helps(c) {
+	if c := NextBeside(b.d, Beliefs{Dead: b.isDead, Stuck: func(id message.CompanyID) bool { return id == 3 }}); !helps(c) {
 		t.Errorf("node 0 is dead, and one of two moves is stuck: %+v", c)
 	}
 	for _, n := range begin() {
