@@ -19,7 +19,7 @@ func Until(sent time.Duration, lengthMS uint64) time.Duration {
 //
 // It takes the place of older leases of this node on its pages. Their pages stay, if they can be used still: the
 // new lease was granted while they stood, so nobody else wrote in between. So do dirty bytes if the new lease
-// absorbs writes; otherwise they are lost, and returned. Flush before asking.
+// absorbs writes; otherwise they are lost, and returned. Ask sees to it that there are none.
 func (c *Cache) Granted(l message.Lease, sent, now time.Duration) (ok bool, lost []Range) {
 	company, first, last, shaped := bounds(l.Address, l.Size)
 	if !shaped || company != l.Company || l.Address%message.PageSize != 0 || l.Size%message.PageSize != 0 ||

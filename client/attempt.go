@@ -278,6 +278,13 @@ func (r *request) judge(ctx context.Context, of *attempt, a *message.Message) (*
 	case message.Retry:
 		r.sent, r.refused = true, a.Status
 		return nil, message.NoNode
+	case message.Fenced:
+		if _, write, ok := touched(r.m); !ok || !write || r.m.Token != 0 {
+			return a, message.NoNode
+		}
+		// Who was asked has done it under a lease of its own, which was over. Nothing was done.
+		r.refused, r.last = a.Status, a.Err()
+		return nil, message.NoNode
 	case message.Busy, message.Unavailable, message.Unsupported, message.Stale:
 		if a.Status == message.Unsupported && a.Final == message.NoNode && (r.company != 0 || r.only != message.NoNode) {
 			return a, message.NoNode

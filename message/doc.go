@@ -120,7 +120,8 @@
 //
 // STATUS, STATS, ELECTIONS, DIRECTORY, SQL and LOG answer with JSON in data; GOROUTINES, METRICS and JOURNAL
 // with text, cut at MaxData. Each node answers them for itself, whatever became of the others; GOROUTINES and
-// JOURNAL also while it still opens its files.
+// JOURNAL also while it still opens its files. DIRECTORY with value 1 is answered by the leader of company 0 only,
+// as a majority has it.
 //
 // # 10. Leases
 //
@@ -132,7 +133,10 @@
 // their holders, and asks again. RELEASE and EXPIRE end the lease with token, a RELEASE without one all leases
 // of node final in its sessions up to value; what has ended already is not an error. LEASE and EXPIRE carry the
 // term of the leader that decided, and an older one is refused. A READ with the token of a write-back lease is
-// its holder's. Address and size of an answer Leased are those of the pages that are asked for. LEASES lists by
+// its holder's. A client's RELEASE, and SYNC, are answered Fenced with, as blocks, what was absorbed and is lost;
+// the token of such an answer to RELEASE is that of the lease that was given back. A WRITE that may be absorbed has the flag WriteBack and, as value, the session of its holder;
+// another session refuses it as Fenced, and what the same session refuses names it in value: it has noted the
+// write's number and absorbs no copy. Address and size of an answer Leased are those of the pages that are asked for. LEASES lists by
 // address and token; where more follow, value and token of its answer are the address and token to go on from.
 // docs/design/leases.md has the rules of time.
 package message

@@ -45,7 +45,7 @@ const (
 	CAS  // compare the 8 bytes at Address with Size and replace them with Value
 	ADD  // add Value to the 8 bytes at Address
 
-	DIRECTORY // the directory, as JSON in the answer's Data
+	DIRECTORY // the directory, as JSON in the answer's Data; Value 1: as a majority of its owners has it
 	STATUS    // what this node knows of itself and its companies, as JSON
 	STATS     // counters and latencies of this node, as JSON
 	SQL       // run the read-only query in Data on this node's page table
@@ -61,7 +61,7 @@ const (
 	REGCONF
 	REGLIST
 	REGDIGEST
-	REGCHANGE // directory: the registers' members shall be those in Data; Value 1: as planned, by nobody's choice, for the directory of epoch Size
+	REGCHANGE // directory: the registers' members shall be those in Data; Value 1: as planned, by nobody's choice, for the directory of epoch Size; Value 0: as a user chose who saw the registers at epoch Size, 0 for any
 	REGDONE   // directory: the change to epoch Value is done
 	GOSSIP    // one packet of the failure detector; its answer says nothing
 	JOB       // do a job, described in Data, where most of its bytes are

@@ -24,6 +24,7 @@
 //	page table flusher  Start        changes, then quiet        dirty set of package pagetable
 //	announce            Start        the directory's company    1
 //	watch               Start        a tick of half a second    1; runs mend and settle in turn
+//	even                watch        one hand-over              1, on the directory's leader
 //	SQL, LOG and texts  handle       SQLite, a dump's stacks    queries; beyond them Busy
 //	HTTP                Start        requests                   package web
 //	lessor              Start        leases that end, REVOKEs   1; package lease's queue of those who wait

@@ -150,7 +150,17 @@ func test(n *Node, m *message.Message, reply func(*message.Message)) {
 	reply(a)
 }
 
+// answerDirectory answers with the directory as this node knows it, or, with value 1, as a majority has it.
 func answerDirectory(n *Node, m *message.Message, reply func(*message.Message)) {
+	if m.Value == 1 {
+		m.Company = 0
+		if r := n.host.Replica(0); r != nil {
+			r.Read(m, reply)
+			return
+		}
+		n.elsewhere(m, reply)
+		return
+	}
 	d := n.directory.Load()
 	a := m.Answer(message.Done, "")
 	a.Epoch = d.Epoch

@@ -28,7 +28,7 @@ func (n *Node) openWeb() (err error) {
 		names = append(slices.Clone(names), secure.Certificates[0].Leaf.DNSNames...)
 	}
 	n.web, err = web.New(web.Config{
-		Heap: webHeap{n.heap}, Control: n.control, Graph: n.heap.Graph, Ready: n.missing, Metrics: n.writeMetrics,
+		Heap: webHeap{n.heap}, Control: n.control, Graph: n.heap.Graph, Ready: n.missing, Thin: n.thin, Metrics: n.writeMetrics,
 		Listener: n.cfg.HTTP, Debug: n.cfg.Debug, Node: n.cfg.ID, Names: names, TLS: secure, Tokens: n.cfg.Tokens,
 		Report: func(err error, stack []byte) {
 			n.cfg.Log.Error("an HTTP request failed", "error", err, "stack", string(stack))

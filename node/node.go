@@ -105,6 +105,7 @@ type Node struct {
 	newsMu sync.Mutex // one at a time tells transport and failure detector who is where
 	peers  map[message.NodeID]transport.Peer
 	ids    []message.NodeID
+	even   even                       // only watch uses it, but for its flags
 	prefer map[message.CompanyID]bool // led here; whoever is the first owner shall lead. Only watch uses it
 
 	taskMu sync.Mutex // guards closed against a task that starts
@@ -465,7 +466,7 @@ const (
 
 // balance hands the companies that fell to this node to their preferred owners, the first in the
 // directory: elections fall as they may, and leading costs work. It is done once, when the cluster is
-// new; later only `lead` and deaths move leadership.
+// new; later `lead`, deaths, and owners that come and go move leadership.
 func (n *Node) balance(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, balanceTime)
 	defer cancel()

@@ -86,6 +86,7 @@ func (n *Node) watch() {
 		n.takeSeats()
 		n.moveRegisters()
 		n.planNext()
+		n.evenLeaders()
 		if timer.Reset(watchEvery); n.unsettled() {
 			timer.Reset(watchBusy)
 		}
