@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"dmalloc/message"
@@ -26,7 +27,7 @@ type attempt struct {
 // arrival is what came of an attempt: a sign of life, or its end.
 type arrival struct {
 	of    *attempt
-	at    time.Time
+	took  time.Duration
 	alive bool
 	m     *message.Message
 	err   error
@@ -34,7 +35,7 @@ type arrival struct {
 
 const (
 	mostAttempts = 4           // copies under way to one node; the oldest is given up for a newer one
-	mostArrivals = 16          // that wait to be looked at
+	mostArrivals = 8           // that wait to be looked at
 	repeatMost   = time.Second // between two copies to a node that gives no answer
 )
 
@@ -56,13 +57,13 @@ func (r *request) send(to message.NodeID, callback bool) *attempt {
 		t.callback = true
 	}
 	r.event(&m)
-	if all := r.under[to]; len(all) == mostAttempts {
-		r.forget(all[0])
+	if n, oldest, _ := r.copies(to); n == mostAttempts {
+		r.forget(oldest)
 	}
-	r.under[to] = append(r.under[to], t)
+	r.under = append(r.under, t)
 	t.cancel = h.cfg.Carrier.Start(to, &m,
-		func() { r.post(arrival{of: t, at: time.Now(), alive: true}) },
-		func(a *message.Message, err error) { r.post(arrival{of: t, at: time.Now(), m: a, err: err}) })
+		func() { r.post(arrival{of: t, took: time.Since(t.at), alive: true}) },
+		func(a *message.Message, err error) { r.post(arrival{of: t, took: time.Since(t.at), m: a, err: err}) })
 	return t
 }
 
@@ -83,22 +84,15 @@ func (r *request) forget(t *attempt) {
 
 // ended takes an attempt off those under way.
 func (r *request) ended(t *attempt) {
-	all := r.under[t.to]
-	for i := range all {
-		if all[i] == t {
-			r.under[t.to] = append(all[:i:i], all[i+1:]...)
-			return
-		}
+	if i := slices.Index(r.under, t); i >= 0 {
+		r.under = slices.Delete(r.under, i, i+1)
 	}
 }
 
 // early says that a node has a copy already, and that it is too soon for another: the pause between copies doubles.
 func (r *request) early(to message.NodeID) bool {
-	all := r.under[to]
-	if len(all) == 0 {
-		return false
-	}
-	return time.Since(all[len(all)-1].at) < min(r.h.patience(to)<<len(all), repeatMost)
+	n, _, last := r.copies(to)
+	return n > 0 && time.Since(last.at) < min(r.h.patience(to)<<n, repeatMost)
 }
 
 // ask makes one attempt at one node, and waits for its answer for as long as the node lives. It returns the
@@ -150,8 +144,23 @@ func (r *request) ask(ctx context.Context, to message.NodeID) (*message.Message,
 				return nil, message.NoNode
 			}
 		case <-ctx.Done(): // it was the caller's time that ended, not the node's life
-			r.sent = r.sent || r.m.Op.Logged()
-			return nil, message.NoNode
+			a := r.arrived(ctx)
+			r.sent = r.sent || r.m.Op.Logged() && r.open()
+			return a, message.NoNode
+		}
+	}
+}
+
+// arrived takes in what has come already. It returns the answer that ends the request, if there is one.
+func (r *request) arrived(ctx context.Context) *message.Message {
+	for {
+		select {
+		case got := <-r.arrivals:
+			if a, _ := r.take(ctx, got); a != nil {
+				return a
+			}
+		default:
+			return nil
 		}
 	}
 }
@@ -181,7 +190,7 @@ func (r *request) probe(to message.NodeID) {
 // take looks at what came. It returns an answer that ends the request; otherwise the node that it names, or NoNode.
 func (r *request) take(ctx context.Context, got arrival) (*message.Message, message.NodeID) {
 	to, h := got.of.to, r.h
-	took := got.at.Sub(got.of.at)
+	took := got.took
 	if got.of.lease != r.lease {
 		return nil, message.NoNode // a holder's, from which the request has turned
 	}
@@ -231,6 +240,9 @@ func (r *request) failed(t *attempt, err error) {
 
 // silence notes that a node gave no sign of life.
 func (r *request) silence(n message.NodeID, err error) {
+	if r.silent == nil {
+		r.silent = map[message.NodeID]bool{}
+	}
 	r.silent[n], r.last = true, err
 	r.h.forgetLeader(r.company, n)
 	r.note("node %s: %v", n, err)

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -84,10 +85,12 @@ func (r *request) byHolder(ctx context.Context, l held) *message.Message {
 // known any more what of it the leader has done, too.
 func (r *request) leave(l held) {
 	r.lease = nil
-	for _, t := range r.under[l.node] {
-		t.cancel()
-	}
-	delete(r.under, l.node)
+	r.under = slices.DeleteFunc(r.under, func(t *attempt) bool {
+		if t.to == l.node {
+			t.cancel()
+		}
+		return t.to == l.node
+	})
 	delete(r.silent, l.node)
 }
 

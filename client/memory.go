@@ -156,6 +156,9 @@ func (h *Heap) transfer(ctx context.Context, p []byte, a message.Addr, do func(c
 			return err
 		}
 	}
+	if len(p) <= message.MaxData { // most are one piece, or turn out to be two
+		return h.pieceOrHalves(ctx, p, a, do)
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var (

@@ -23,7 +23,7 @@ type request struct {
 	near     bool                    // the home node is asked first
 	only     message.NodeID          // the one node to ask, whoever leads; NoNode: the company's leader
 	forwards bool                    // for a holder: no other one is asked, and Leased is an answer
-	silent   map[message.NodeID]bool // owners that gave no sign of life, last time they were asked
+	silent   map[message.NodeID]bool // owners that gave no sign of life, last time they were asked; nil while there are none
 	sent     bool                    // an attempt left and was not answered definitely: the outcome may be unknown
 	alive    bool                    // somebody works on it
 	said     bool
@@ -35,8 +35,9 @@ type request struct {
 	lease    *held           // whose holder is being asked; nil: the company
 	turned   bool            // the holder sent it away
 
-	under    map[message.NodeID][]*attempt // that are under way, oldest first
-	probes   []func()                      // forget the questions for signs of life
+	under    []*attempt // that are under way, oldest first
+	room     [2]*attempt
+	probes   []func() // forget the questions for signs of life
 	arrivals chan arrival
 }
 
@@ -93,8 +94,8 @@ func (h *Heap) run(ctx context.Context, company message.CompanyID, m *message.Me
 
 // request begins one message's way to a company; close ends it.
 func (h *Heap) request(company message.CompanyID, m *message.Message) *request {
-	r := &request{h: h, company: company, m: m, begin: time.Now(), trace: h.tracer(), only: message.NoNode, silent: map[message.NodeID]bool{},
-		under: map[message.NodeID][]*attempt{}, arrivals: make(chan arrival, mostArrivals)}
+	r := &request{h: h, company: company, m: m, begin: time.Now(), trace: h.tracer(), only: message.NoNode, arrivals: make(chan arrival, mostArrivals)}
+	r.under = r.room[:0]
 	m.Company = company
 	if r.trace != nil {
 		m.Flags |= message.Traced
@@ -104,17 +105,21 @@ func (h *Heap) request(company message.CompanyID, m *message.Message) *request {
 
 func (r *request) run(ctx context.Context) result {
 	for round := 0; ; round++ {
+		first, known := r.leader()
+		if known { // as it nearly always is, and does it: the list of all is not made then
+			if end, over := r.try(ctx, first); over {
+				return end
+			}
+		}
 		for _, to := range r.candidates() {
-			a, next := r.ask(ctx, to)
-			for hops := 0; a == nil && next != message.NoNode && next != to && hops < 3; hops++ {
-				to = next
-				a, next = r.ask(ctx, to)
+			if known && to == first {
+				if r.leased {
+					break
+				}
+				continue
 			}
-			if a != nil {
-				return result{a, nil, true}
-			}
-			if ctx.Err() != nil {
-				return result{nil, r.giveUp(ctx), r.sent}
+			if end, over := r.try(ctx, to); over {
+				return end
 			}
 			if r.leased {
 				break // it is the leader who says so: the others have nothing to add
@@ -131,12 +136,37 @@ func (r *request) run(ctx context.Context) result {
 	}
 }
 
+// try asks one node, and those that it names. It says whether that ended the request.
+func (r *request) try(ctx context.Context, to message.NodeID) (result, bool) {
+	a, next := r.ask(ctx, to)
+	for hops := 0; a == nil && next != message.NoNode && next != to && hops < 3; hops++ {
+		to = next
+		a, next = r.ask(ctx, to)
+	}
+	switch {
+	case a != nil:
+		return result{a, nil, true}, true
+	case ctx.Err() != nil:
+		return result{nil, r.giveUp(ctx), r.sent}, true
+	}
+	return result{}, false
+}
+
+// leader is who is believed to lead, unless another one is to be asked first.
+func (r *request) leader() (message.NodeID, bool) {
+	if r.near || r.only != message.NoNode {
+		return message.NoNode, false
+	}
+	r.h.mu.Lock()
+	l, ok := r.h.leaders[r.company]
+	r.h.mu.Unlock()
+	return l.node, ok && !r.silent[l.node]
+}
+
 // close forgets what is still under way.
 func (r *request) close() {
-	for _, all := range r.under {
-		for _, t := range all {
-			t.cancel()
-		}
+	for _, t := range r.under {
+		t.cancel()
 	}
 	for _, cancel := range r.probes {
 		cancel()
@@ -144,13 +174,20 @@ func (r *request) close() {
 }
 
 // open says that copies are under way of which nothing is known.
-func (r *request) open() bool {
-	for _, all := range r.under {
-		if len(all) > 0 {
-			return true
+func (r *request) open() bool { return len(r.under) > 0 }
+
+// copies are how many are under way to a node, the first of them and the last.
+func (r *request) copies(to message.NodeID) (n int, first, last *attempt) {
+	for _, t := range r.under {
+		if t.to != to {
+			continue
 		}
+		if n++; n == 1 {
+			first = t
+		}
+		last = t
 	}
-	return false
+	return n, first, last
 }
 
 // candidates lists the company's owners: the believed leader first, the silent ones last.
@@ -219,7 +256,7 @@ func (r *request) rest(ctx context.Context, round int) (*message.Message, bool) 
 		case <-over.C:
 			return nil, false
 		case <-ctx.Done():
-			return nil, true
+			return r.arrived(ctx), true
 		}
 	}
 }

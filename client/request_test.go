@@ -31,7 +31,7 @@ func (s *script) Start(to message.NodeID, m *message.Message, alive func(), done
 	}
 	s.mu.Unlock()
 	if f == nil {
-		go done(nil, refused{errGone})
+		done(nil, refused{errGone})
 		return func() {}
 	}
 	c := *m
@@ -39,7 +39,7 @@ func (s *script) Start(to message.NodeID, m *message.Message, alive func(), done
 		s.mu.Lock()
 		s.heard[to] = time.Now()
 		s.mu.Unlock()
-		go done(a, nil)
+		done(a, nil)
 	}
 	return func() {}
 }

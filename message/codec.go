@@ -56,14 +56,23 @@ func wireNode(n NodeID) uint64 { return uint64(n + 1) }
 
 // Append encodes the message behind b. It refuses what Decode would refuse: bounds are the sender's duty too.
 func (m *Message) Append(b []byte) ([]byte, error) {
+	b, _, err := m.append(b, true)
+	return b, err
+}
+
+// AppendAround is Append without the bytes of Data, which belong at position at of what it returns. Who writes them from
+// where they lie saves a copy.
+func (m *Message) AppendAround(b []byte) (_ []byte, at int, err error) { return m.append(b, false) }
+
+func (m *Message) append(b []byte, data bool) (_ []byte, at int, err error) {
 	if !m.Op.Valid() || !m.Status.Valid() || m.Flags >= flagsEnd {
-		return b, malformed("unknown op %d, status %d or flags %d", m.Op, m.Status, m.Flags)
+		return b, 0, malformed("unknown op %d, status %d or flags %d", m.Op, m.Status, m.Flags)
 	}
 	if len(m.Data) > MaxData || len(m.Text) > MaxText || len(m.Blocks) > MaxBlocks || len(m.Path) > MaxPath {
-		return b, malformed("%d bytes of data, %d of text, %d blocks, %d hops: over the limit", len(m.Data), len(m.Text), len(m.Blocks), len(m.Path))
+		return b, 0, malformed("%d bytes of data, %d of text, %d blocks, %d hops: over the limit", len(m.Data), len(m.Text), len(m.Blocks), len(m.Path))
 	}
 	if !utf8.ValidString(m.Text) {
-		return b, malformed("text is not UTF-8")
+		return b, 0, malformed("text is not UTF-8")
 	}
 	b = append(b, Version, byte(m.Op), 0, 0, 0, 0)
 	head := len(b) - 4
@@ -90,7 +99,10 @@ func (m *Message) Append(b []byte) ([]byte, error) {
 	if len(m.Data) > 0 {
 		have |= fData
 		b = binary.AppendUvarint(b, uint64(len(m.Data)))
-		b = append(b, m.Data...)
+		at = len(b)
+		if data {
+			b = append(b, m.Data...)
+		}
 	}
 	num(fCompany, uint64(m.Company))
 	num(fEpoch, m.Epoch)
@@ -128,7 +140,7 @@ func (m *Message) Append(b []byte) ([]byte, error) {
 	num(fToken, m.Token)
 	num(fLength, m.Length)
 	binary.LittleEndian.PutUint32(b[head:], uint32(have))
-	return b, nil
+	return b, at, nil
 }
 
 // Decode reads one message that fills b. The message's Data points into b.

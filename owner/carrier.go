@@ -99,10 +99,13 @@ func decodeChunk(payload []byte) (c *pb.Chunk, err error) {
 }
 
 // factory makes the transport that Dragonboat sees.
-type factory struct{ cfg Config }
+type factory struct {
+	cfg     Config
+	ballots *ballots
+}
 
 func (f *factory) Create(nh config.NodeHostConfig, messages raftio.MessageHandler, chunks raftio.ChunkHandler) raftio.ITransport {
-	return &raftTransport{owner: f.cfg, cfg: nh, messages: messages, chunks: chunks}
+	return &raftTransport{owner: f.cfg, ballots: f.ballots, cfg: nh, messages: messages, chunks: chunks}
 }
 
 // Validate accepts the logical addresses of this cluster's nodes.
@@ -113,6 +116,7 @@ func (f *factory) Validate(address string) bool {
 
 type raftTransport struct {
 	owner    Config
+	ballots  *ballots
 	cfg      config.NodeHostConfig
 	messages raftio.MessageHandler
 	chunks   raftio.ChunkHandler
@@ -138,6 +142,9 @@ func (t *raftTransport) check(from message.NodeID, incarnation uint64, b *pb.Mes
 	}
 	for i := range b.Requests {
 		m := &b.Requests[i]
+		if m.Type == pb.RequestVote && m.Hint == m.From {
+			t.ballots.asked(m.ShardID, m.Term)
+		}
 		if !known(m.ShardID) || m.From == 0 || m.To == 0 || local(m.Type) {
 			return errMisdirected
 		}
@@ -191,12 +198,13 @@ func (t *raftTransport) connect(ctx context.Context, address string) (*connectio
 	if !ok {
 		return nil, message.Errorf(message.Internal, "%s is no Raft address", address)
 	}
-	return &connection{ctx, t.owner.Carrier, n, i}, nil
+	return &connection{ctx, t.owner.Carrier, t.ballots, n, i}, nil
 }
 
 type connection struct {
 	ctx         context.Context
 	carrier     Carrier
+	ballots     *ballots
 	to          message.NodeID
 	incarnation uint64
 }
@@ -206,6 +214,10 @@ func (c *connection) Close() {}
 // SendMessageBatch drops what cannot be sent: an error would make Dragonboat hold the peer back for
 // longer than our own reconnecting takes.
 func (c *connection) SendMessageBatch(b pb.MessageBatch) error {
+	b.Requests = c.ballots.pass(b.Requests)
+	if len(b.Requests) == 0 {
+		return nil
+	}
 	payload, err := b.Marshal()
 	if err != nil {
 		return fmt.Errorf("encode a Raft batch: %w", err)

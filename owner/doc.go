@@ -3,7 +3,7 @@
 //
 //	 Do(WRITE) ─▶ queue ─▶ lane ─▶ Raft entry ─▶ majority ─▶ Update ─▶ company.Apply ─▶ reply
 //	                        │ several lanes: while one waits for its entry, messages gather for the next
-//	Read(READ) ─▶ queue ─▶ lane ─▶ ReadIndex (shared by all that waited) ─▶ company.Read ─▶ reply
+//	Read(READ) ─▶ leader's lease, or queue ─▶ lane ─▶ ReadIndex (shared by all that waited) ─▶ company.Read ─▶ reply
 //
 //	O1  A reply to Do with a success is sent after the entry was applied here, hence after it was
 //	    synced by a majority.

@@ -28,3 +28,6 @@ func termIn(generation, term uint64) uint64 {
 	}
 	return term | generation<<generationBits
 }
+
+// raftTerm is what termIn was given.
+func raftTerm(term uint64) uint64 { return term & (1<<generationBits - 1) }

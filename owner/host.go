@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"path/filepath"
 	"sort"
 	"strconv"
@@ -23,6 +24,7 @@ import (
 
 	"dmalloc/company"
 	"dmalloc/faultfs"
+	"dmalloc/internal/boottime"
 	"dmalloc/message"
 	"dmalloc/owner/tanlog"
 )
@@ -58,6 +60,10 @@ type Host struct {
 	nh     *dragonboat.NodeHost
 	disk   *sentinel
 	origin uint64
+
+	clock   boottime.Clock
+	lease   time.Duration // of a leader that was confirmed, from when that was asked for
+	ballots *ballots
 
 	mu       sync.RWMutex
 	replicas map[message.CompanyID]*Replica
@@ -103,6 +109,8 @@ func Open(cfg Config) (*Host, error) {
 		nodes: map[[2]uint64]message.NodeID{}, strangers: map[message.CompanyID]raftio.LeaderInfo{}, outgrown: make(chan message.CompanyID, message.MaxCompany+1),
 		disk: disk}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
+	election := time.Duration(cfg.Settings.Election*cfg.Settings.Tick) * time.Millisecond
+	h.lease, h.ballots = leaseOf(election), newBallots(h.clock.Now, bindingOf(election), h.barLease)
 	cluster, err := strconv.ParseUint(cfg.Settings.Cluster, 16, 64)
 	if err != nil {
 		return nil, message.Errorf(message.InvalidArgument, "cluster id %s is not hexadecimal", message.Quote(cfg.Settings.Cluster))
@@ -120,7 +128,7 @@ func Open(cfg Config) (*Host, error) {
 		RaftEventListener:   listener{h},
 		Expert: config.ExpertConfig{
 			LogDBFactory:     tan.Factory,
-			TransportFactory: &factory{cfg: cfg},
+			TransportFactory: &factory{cfg: cfg, ballots: h.ballots},
 			LogDB:            logdb,
 			Engine: config.EngineConfig{ExecShards: shards, CommitShards: shards, ApplyShards: shards,
 				SnapshotShards: 1, CloseShards: 1},
@@ -129,6 +137,11 @@ func Open(cfg Config) (*Host, error) {
 	if err != nil {
 		h.cancel()
 		return nil, err
+	}
+	if info := h.nh.GetNodeHostInfo(dragonboat.NodeHostInfoOption{}); info != nil {
+		for _, n := range info.LogInfo {
+			h.ballots.restarted(n.ShardID)
+		}
 	}
 	h.tasks.Go(h.snapshots)
 	h.tasks.Go(h.resign)
@@ -221,6 +234,7 @@ func (h *Host) Drop(ctx context.Context, id message.CompanyID, generation, repli
 	h.mu.Lock()
 	r := h.replicas[id]
 	if r != nil && r.Replica == replica {
+		r.bar(math.MaxUint64) // barLease does not find it from here on
 		delete(h.replicas, id)
 	}
 	h.mu.Unlock()

@@ -175,6 +175,15 @@ func (c *machine) read(m *message.Message) *message.Message {
 	return c.state.Read(m)
 }
 
+// tryRead is read where nothing is being applied, and nil otherwise.
+func (c *machine) tryRead(m *message.Message) *message.Message {
+	if !c.mu.TryRLock() {
+		return nil
+	}
+	defer c.mu.RUnlock()
+	return c.state.Read(m)
+}
+
 // Lookup is Dragonboat's way to read, which we do not take: reads go through Replica.Read.
 func (c *machine) Lookup(any) (any, error) {
 	return nil, message.Errorf(message.Unsupported, "companies are read through their owner")

@@ -48,12 +48,16 @@ type Replica struct {
 	lanes   sync.WaitGroup
 	ended   chan struct{} // closed by stop
 
+	hold    atomic.Pointer[hold]
+	barred  atomic.Uint64 // no lease in this term of Raft, nor before it
+	renewal chan struct{} // has room for one
+
 	elapsedMu sync.Mutex
 	lastBatch time.Time // when this leader last proposed
 }
 
 func newReplica(h *Host, seat Seat, m *machine) *Replica {
-	r := &Replica{ID: seat.Company, Generation: seat.Generation, Replica: seat.Replica, host: h, machine: m, writes: newQueue(&h.queued), reads: newQueue(&h.queued), ended: make(chan struct{})}
+	r := &Replica{ID: seat.Company, Generation: seat.Generation, Replica: seat.Replica, host: h, machine: m, writes: newQueue(&h.queued), reads: newQueue(&h.queued), ended: make(chan struct{}), renewal: make(chan struct{}, 1)}
 	r.lead.Store(&leadership{node: message.NoNode, over: make(chan struct{}), since: time.Now()})
 	return r
 }
@@ -65,6 +69,7 @@ func (r *Replica) start() {
 	for range proposeLanes {
 		r.lanes.Go(func() { r.lane(r.writes, r.propose) })
 	}
+	r.lanes.Go(r.renewals)
 	for range readLanes {
 		r.lanes.Go(func() { r.lane(r.reads, r.readTogether) })
 	}
@@ -99,6 +104,10 @@ func (r *Replica) Do(m *message.Message, reply func(*message.Message)) {
 
 // Read has a message answered that changes nothing: linearizable, and once. It does not wait.
 func (r *Replica) Read(m *message.Message, reply func(*message.Message)) {
+	if a := r.readAtOnce(m); a != nil {
+		reply(a)
+		return
+	}
 	r.enqueue(r.reads, m, reply)
 }
 
@@ -242,39 +251,6 @@ func encode(b *message.Batch, batch []request) ([]byte, error) {
 		buf = message.AppendEncoded(buf, scratch)
 	}
 	return buf, nil
-}
-
-// readTogether has one ReadIndex serve all that wait.
-func (r *Replica) readTogether(batch []request) {
-	l := r.lead.Load()
-	begin := time.Now()
-	ok := plantedStale
-	if l.mine && !ok {
-		state, err := r.host.nh.ReadIndex(r.shard(), entryTimeout)
-		if err == nil {
-			select {
-			case res := <-state.ResultC():
-				ok = res.Completed()
-				state.Release()
-			case <-l.over:
-			}
-		}
-	}
-	if l.mine && ok {
-		r.host.readIndex(time.Since(begin))
-	}
-	for _, q := range batch {
-		switch {
-		case ok:
-			a := r.machine.read(q.m)
-			a.Term = l.term
-			q.reply(a)
-		case !l.mine:
-			q.reply(r.notLeader(q.m, l))
-		default:
-			q.reply(q.m.Answer(message.Retry, fmt.Sprintf("company %s could not confirm its leader", r.ID)))
-		}
-	}
 }
 
 // catchUpTry is how long the first ReadIndex of CatchUp may take. Dragonboat forgets one that was asked while

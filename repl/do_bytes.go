@@ -103,26 +103,26 @@ func (s *Shell) lookup(c *call, a message.Addr) (message.Allocation, error) {
 
 // copyIn copies size bytes of a file into the heap.
 func (s *Shell) copyIn(c *call, f *os.File, a message.Addr, size uint64) (all client.Written, err error) {
-	buf := make([]byte, min(size, piece))
-	for done := uint64(0); done < size; {
-		part := buf[:min(size-done, piece)]
-		if _, err := io.ReadFull(f, part); err != nil {
-			return all, message.Errorf(message.InvalidArgument, "the file ended or failed after %d of %d bytes, which are written: %v", done, size, err)
+	err = relay(size, func(done uint64, p []byte) error {
+		if _, err := io.ReadFull(f, p); err != nil {
+			return message.Errorf(message.InvalidArgument, "the file ended or failed after %d of %d bytes, which are written: %v", done, size, err)
 		}
+		return nil
+	}, func(done uint64, p []byte) error {
 		ctx, cancel := c.step(size)
-		w, err := s.heap.Write(ctx, part, a+message.Addr(done))
+		w, err := s.heap.Write(ctx, p, a+message.Addr(done))
 		cancel()
 		all.Index, all.WriteBack = max(all.Index, w.Index), all.WriteBack || w.WriteBack
 		if err != nil {
 			if done == 0 {
-				return all, err
+				return err
 			}
-			return all, fmt.Errorf("the first %d of %d bytes are written, then: %w", done, size, s.explain(c.ctx, err))
+			return fmt.Errorf("the first %d of %d bytes are written, then: %w", done, size, s.explain(c.ctx, err))
 		}
-		done += uint64(len(part))
-		c.meter.set("%s of %s", human(done), human(size))
-	}
-	return all, nil
+		c.meter.set("%s of %s", human(done+uint64(len(p))), human(size))
+		return nil
+	})
+	return all, err
 }
 
 // human shows a size roughly.
@@ -140,22 +140,17 @@ func human(n uint64) string {
 
 // pieces reads a range piece by piece and gives each to do, which must not keep it.
 func (s *Shell) pieces(c *call, a message.Addr, size uint64, do func([]byte) error) error {
-	buf := make([]byte, min(size, piece))
-	for done := uint64(0); done < size; {
-		part := buf[:min(size-done, piece)]
+	return relay(size, func(done uint64, p []byte) error {
 		ctx, cancel := c.step(size)
-		err := s.heap.ReadAt(ctx, part, a+message.Addr(done))
-		cancel()
-		if err != nil {
+		defer cancel()
+		return s.heap.ReadAt(ctx, p, a+message.Addr(done))
+	}, func(done uint64, p []byte) error {
+		if err := do(p); err != nil {
 			return err
 		}
-		if err := do(part); err != nil {
-			return err
-		}
-		done += uint64(len(part))
-		c.meter.set("%s of %s", human(done), human(size))
-	}
-	return nil
+		c.meter.set("%s of %s", human(done+uint64(len(p))), human(size))
+		return nil
+	})
 }
 
 // read is `r ADDRESS SIZE` and `r ADDRESS FILE [SIZE]`.

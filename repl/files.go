@@ -10,7 +10,7 @@ import (
 	"dmalloc/message"
 )
 
-// piece is how much of a file passes at once: memory stays bounded and progress is seen (P6).
+// piece is how much is printed at once: memory stays bounded and progress is seen (P6).
 const piece = 4 << 20
 
 // fileError says what is wrong with a file that the user named.

@@ -289,7 +289,7 @@ func TestFiles(t *testing.T) {
 	}
 	status, out, err := runOn(t, f, Options{Commands: []string{"m 9MiB; w _ in; r _ out; w _+1 in"}})
 	got, _ := os.ReadFile("out")
-	if status != ExitFailed || !bytes.Equal(got, data) || f.largest > piece || !strings.Contains(err, "ends past its allocation") {
+	if status != ExitFailed || !bytes.Equal(got, data) || f.largest > relayed || !strings.Contains(err, "ends past its allocation") {
 		t.Fatalf("status %d, out %q, err %q, %d bytes, at most %d at once", status, out, err, len(got), f.largest)
 	}
 	if p := f.allocs[message.HeapBase+message.PageSize]; !bytes.Equal(p, data) {
@@ -297,7 +297,7 @@ func TestFiles(t *testing.T) {
 	}
 	f.calls, f.failAt = 0, 2
 	status, _, err = runOn(t, f, Options{Commands: []string{"w 0x500000001000 in"}})
-	if status != ExitFailed || !strings.Contains(err, "the first 4194304 of 9437184 bytes are written") {
+	if status != ExitFailed || !strings.Contains(err, "the first 8388608 of 9437184 bytes are written") {
 		t.Errorf("a write that failed on its way: %q", err)
 	}
 	if err := os.WriteFile("old", []byte("old"), 0o640); err != nil {
@@ -339,7 +339,7 @@ func TestLargeRead(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &v); err != nil || len(v.Data) != 10_000_000 || string(v.Data[9999990:9999993]) != "end" {
 		t.Errorf("%d bytes, %v", len(v.Data), err)
 	}
-	if f.largest > piece {
+	if f.largest > relayed {
 		t.Errorf("P6: %d bytes at once", f.largest)
 	}
 }

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"runtime"
 	"testing"
 
 	"dmalloc/certs"
@@ -91,4 +92,21 @@ func benchmarkRaft(b *testing.B, change func(*Config), _ *TLS) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// BenchmarkCallers256 is as clients are: each waits for its answer before it asks again.
+func BenchmarkCallers256(b *testing.B) {
+	w := newNetwork(b, 1, nil, func(*Config) {})
+	c := w.dialler(b, message.NoNode, nil)
+	m := request(1, "16 bytes of data")
+	b.ReportAllocs()
+	b.SetParallelism(256 / runtime.GOMAXPROCS(0))
+	b.RunParallel(func(p *testing.PB) {
+		own := *m
+		for p.Next() {
+			if _, err := c.Call(b.Context(), 0, &own, nil); err != nil {
+				b.Error(err)
+			}
+		}
+	})
 }

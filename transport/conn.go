@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -115,6 +116,7 @@ func (c *conn) write() error {
 		}
 		if len(taken) == 0 {
 			c.rest(next)
+			runtime.Gosched() // who woke this goroutine is followed by others that have frames, too: one write for all
 			continue
 		}
 		out = buffers(out[:0], taken)

@@ -101,6 +101,9 @@ func estimate(m *message.Message) int {
 }
 
 func (q *queue) encode(f *frame, m *message.Message, size int, due int64) error {
+	if f.kind == kindAnswer && len(m.Data) >= attachFrom {
+		return q.around(f, m, size-len(m.Data), due)
+	}
 	s := q.room(size, due)
 	start := len(s.b)
 	b, err := m.Append(f.appendHead(s.b, 0))
@@ -113,6 +116,27 @@ func (q *queue) encode(f *frame, m *message.Message, size int, due int64) error 
 	q.bytes += len(b) - start
 	if f.kind == kindRequest {
 		s.asks = append(s.asks, asked{f.src, f.id})
+	}
+	return nil
+}
+
+// around encodes an answer with much data, which is written from where it lies: nobody changes an answer's data.
+func (q *queue) around(f *frame, m *message.Message, size int, due int64) error {
+	s := q.room(size, due)
+	start := len(s.b)
+	b, at, err := m.AppendAround(f.appendHead(s.b, 0))
+	if err != nil {
+		return err
+	}
+	rest := append(append([]byte(nil), b[at:]...), f.trail...)
+	length := at - start + len(m.Data) + len(rest)
+	putLength(b[start:], length-lengthSize)
+	s.b = b[:at]
+	q.bytes += length
+	q.list = append(q.list, segment{b: m.Data, due: due})
+	if len(rest) > 0 {
+		s = q.room(len(rest), due)
+		s.b = append(s.b, rest...)
 	}
 	return nil
 }

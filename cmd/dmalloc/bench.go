@@ -44,7 +44,7 @@ type benchFlags struct {
 func benchCommand() *cobra.Command {
 	f := benchFlags{size: 16, transfer: 256 << 20}
 	cmd := &cobra.Command{
-		Use:   "bench [mix|failover|allocations|file|registers|leases]",
+		Use:   "bench [mix|failover|allocations|file|registers|leases|growth]",
 		Short: "measure a heap from outside, and raw Dragonboat beside it",
 		Long: `bench measures a heap with clients of its own: one that is up (--connect), or one that it starts as up would.
 
@@ -55,7 +55,9 @@ func benchCommand() *cobra.Command {
   registers    registers by quorum and heap memory through Raft in one run, for each number of --clients, and what a
                client loses when a register's replica is killed or frozen, --rounds times
   leases       reads of leased pages, in a node and from outside it, beside copying memory and reads that a quorum
-               confirms, and writes that readers have to give their leases back for`,
+               confirms, and writes that readers have to give their leases back for
+  growth       --transfer bytes in five nodes: what is moved when a sixth comes; what clients notice while nodes come,
+               go and are replaced after --replace-after`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			what := "mix"
@@ -71,12 +73,15 @@ func benchCommand() *cobra.Command {
 				return usage("-o %s: use table or json", f.output)
 			}
 			f.sizeGiven = cmd.Flags().Changed("size")
-			run := map[string]func(context.Context, *target, bench.Mix) error{"mix": f.runMix, "failover": f.runFailover, "allocations": f.runAllocations, "file": f.runFile, "registers": f.runRegisters, "leases": f.runLeases}[what]
+			run := map[string]func(context.Context, *target, bench.Mix) error{"mix": f.runMix, "failover": f.runFailover, "allocations": f.runAllocations, "file": f.runFile, "registers": f.runRegisters, "leases": f.runLeases, "growth": f.runGrowth}[what]
 			if run == nil {
-				return usage("bench %s: use mix, failover, allocations, file, registers or leases", what)
+				return usage("bench %s: use mix, failover, allocations, file, registers, leases or growth", what)
 			}
 			if what == "leases" && f.up.nodes == 0 {
 				f.up.nodes = 1 + readers
+			}
+			if what == "growth" && f.up.nodes == 0 {
+				f.up.nodes = 5
 			}
 			if f.profile != "" {
 				file, err := os.Create(f.profile)
