@@ -136,7 +136,7 @@ func (c *machine) retire(tail []pb.Entry) (io.WriterTo, error) {
 			continue
 		}
 		if b, err := message.DecodeBatch(command(e)); err == nil {
-			c.state.Apply(e.Index, b)
+			c.state.Apply(indexIn(c.generation, e.Index), b)
 		}
 	}
 	c.over = true

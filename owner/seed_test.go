@@ -94,6 +94,7 @@ func TestBeginAnew(t *testing.T) {
 		}
 	}
 	_, before, _ := r.Leader()
+	told := r.Status().Applied
 	h.Close()
 	var want []uint64
 	for seq := uint64(1); seq <= 20; seq++ {
@@ -108,6 +109,12 @@ func TestBeginAnew(t *testing.T) {
 		if _, term, _ := r.Leader(); term <= before || term>>32 != 1 {
 			t.Errorf("it begins anew in term %d, after %d", term, before)
 		}
+		r.View(func(Machine) {
+			if state.Index() <= told {
+				t.Errorf("it goes on at index %d, after %d", state.Index(), told)
+			}
+		})
+		told = max(told, r.Status().Applied)
 		r.View(func(Machine) {
 			if got := state.seqs; !slices.Equal(clean(got), want) {
 				t.Errorf("life %d has %v, want %v", life, got, want)
