@@ -44,6 +44,9 @@ func indexIn(generation, index uint64) uint64 {
 	return index + generation<<indexBits
 }
 
+// FirstIndex is greater than every index and every token of earlier generations, and than none of this one.
+func FirstIndex(generation uint64) uint64 { return generation << indexBits }
+
 // rawIndex is what indexIn was made of; of an earlier generation it is 0, for no entry of this one is meant.
 func rawIndex(generation, told uint64) uint64 {
 	return told - min(told, generation<<indexBits)
