@@ -59,8 +59,8 @@ func (h *Heap) Survey(ctx context.Context, company message.CompanyID) (Recovery,
 			return r, err
 		}
 		if time.Since(begin) > leaderGoes {
-			return r, message.Errorf(message.InvalidArgument, "company %s has a majority: node %s says that node %s leads it, though nodes %s do not answer here; "+
-				"ask from where they can be reached; nothing was done", company, led.by, led.leader, list(r.Missing))
+			return r, message.Errorf(message.InvalidArgument, "company %s has a majority: node %s says that node %s leads it; nodes %s do not answer here, and need not be dead; nothing was done",
+				company, led.by, led.leader, list(r.Missing))
 		}
 		select {
 		case <-time.After(recoverLook):
