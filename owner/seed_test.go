@@ -111,12 +111,6 @@ func TestBeginAnew(t *testing.T) {
 			t.Errorf("it begins anew in term %d, after %d", term, before)
 		}
 		r.View(func(Machine) {
-			if state.Index() <= told {
-				t.Errorf("it goes on at index %d, after %d", state.Index(), told)
-			}
-		})
-		told = max(told, r.Status().Applied)
-		r.View(func(Machine) {
 			if got := state.seqs; !slices.Equal(clean(got), want) {
 				t.Errorf("life %d has %v, want %v", life, got, want)
 			}
@@ -125,6 +119,12 @@ func TestBeginAnew(t *testing.T) {
 			t.Fatal(code)
 		}
 		want = append(want, 100+life)
+		r.View(func(Machine) {
+			if state.Index() <= told {
+				t.Errorf("it goes on at index %d, after %d", state.Index(), told)
+			}
+		})
+		told = max(told, r.Status().Applied)
 		if life == 2 {
 			if err := r.Seal(soon(t)); err != nil {
 				t.Fatal(err)
