@@ -199,6 +199,25 @@ func (c *Cache) Drop() []Range {
 	return c.ranges(lost)
 }
 
+// Outgrow ends all leases of a company with tokens up to one for good, also those whose answers have not come yet, and
+// returns what is lost. Their company has begun anew: it need not know them, nor what was written under them.
+func (c *Cache) Outgrow(id message.CompanyID, token uint64) []Range {
+	if id > message.MaxCompany {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	co := &c.companies[id]
+	co.floor = max(co.floor, token)
+	var lost []span
+	for _, h := range slices.Clone(co.leases) {
+		if h.lease.Token <= token {
+			lost = append(lost, c.drop(h)...)
+		}
+	}
+	return c.ranges(lost)
+}
+
 // Expire stops the use of the leases whose time is over. What is dirty may be written back still: the pieces are
 // a last attempt, which their token decides.
 func (c *Cache) Expire(now time.Duration) (pieces []Piece) {

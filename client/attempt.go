@@ -289,6 +289,9 @@ func (r *request) judge(ctx context.Context, of *attempt, a *message.Message) (*
 		if a.Status == message.Unsupported && a.Final == message.NoNode && (r.company != 0 || r.only != message.NoNode) {
 			return a, message.NoNode
 		}
+		if a.Status == message.Stale && a.Index != 0 { // the log's word: what was planned for another directory never fits
+			return a, message.NoNode
+		}
 		r.refused, r.last = a.Status, a.Err()
 		if a.Status == message.Stale {
 			r.h.refresh(ctx)

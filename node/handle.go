@@ -164,6 +164,11 @@ func answerDirectory(n *Node, m *message.Message, reply func(*message.Message)) 
 	d := n.directory.Load()
 	a := m.Answer(message.Done, "")
 	a.Epoch = d.Epoch
+	if m.Epoch > d.Epoch && n.learning.CompareAndSwap(false, true) { // who asks knows a newer one
+		if !n.spawn(func() { defer n.learning.Store(false); n.askDirectory() }) {
+			n.learning.Store(false)
+		}
+	}
 	if m.Epoch != d.Epoch || m.Epoch == 0 {
 		a.Data = message.JSON(d)
 	}

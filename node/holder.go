@@ -29,6 +29,8 @@ type holder struct {
 	// before what is sent now.
 	seen [message.MaxCompany + 1]atomic.Uint64
 
+	generation [message.MaxCompany + 1]atomic.Uint64 // of each company, as this node has heard
+
 	mu      sync.Mutex // guards what follows
 	changed chan struct{}
 	running map[asked][]func(*message.Message) // who else waits for the answer of a request under way

@@ -87,6 +87,8 @@ type Node struct {
 	electMu  sync.Mutex
 	election *election.History
 
+	unheard unheard
+
 	seatMu sync.Mutex           // one change of what this node owns at a time
 	free   map[seatID]bool      // replicas here that their companies do not count
 	failed map[seatID]time.Time // when a replica could not be started
@@ -99,6 +101,7 @@ type Node struct {
 	planning atomic.Bool   // a task plans for the directory
 	changes  changes       // only that task uses it
 	asking   atomic.Bool   // a task asks who may be deleted
+	learning atomic.Bool   // a task asks for the directory, of which somebody has a newer one
 	left     chan struct{} // closed when the directory says that this node has left
 	leaving  sync.Once
 
@@ -268,6 +271,9 @@ func (n *Node) seat(s owner.Seat) error {
 			n.identity.forget(s.Company, s.Replica) // what is not kept must not start
 			return err
 		}
+	}
+	if s.Seeded {
+		n.unheard.begin(s.Company, s.Replica)
 	}
 	r, err := n.host.Start(s, state)
 	if err != nil {

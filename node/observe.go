@@ -67,6 +67,9 @@ func (n *Node) learn(d *message.Directory) {
 		}
 		n.address(next)
 		n.configure(next)
+		if n.holder != nil {
+			n.holder.outgrow(next) // before anybody hears that this node has the directory
+		}
 		if n.directory.CompareAndSwap(old, next) {
 			if n.table != nil {
 				n.table.SetDirectory(next)

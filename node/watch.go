@@ -99,6 +99,7 @@ func (n *Node) watch() {
 			if !n.current(r) {
 				continue
 			}
+			n.cry(r)
 			if n.sealed(r) {
 				n.mend(r, tick%lookEvery == 0)
 			}
