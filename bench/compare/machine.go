@@ -1,0 +1,88 @@
+package compare
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Machine is what was measured on.
+type Machine struct {
+	CPU    string  `json:"cpu"`
+	Cores  int     `json:"cores"`
+	Memory uint64  `json:"memory_bytes"`
+	Kernel string  `json:"kernel"`
+	Files  string  `json:"file_system"`
+	Sync   float64 `json:"fsync_p50_us"` // of 4 KiB that were appended
+	Go     string  `json:"go"`
+}
+
+const syncs = 200 // that the median is of
+
+// Look looks at the machine, and writes into dir to see how long a sync takes.
+func Look(dir string) (Machine, error) {
+	m := Machine{Cores: runtime.NumCPU(), Go: runtime.Version(), CPU: runtime.GOARCH, Kernel: runtime.GOOS}
+	if b, err := os.ReadFile("/proc/cpuinfo"); err == nil {
+		if _, rest, ok := strings.Cut(string(b), "model name"); ok {
+			line, _, _ := strings.Cut(rest, "\n")
+			m.CPU = strings.TrimSpace(strings.TrimLeft(line, "\t :"))
+		}
+	}
+	if b, err := os.ReadFile("/proc/meminfo"); err == nil {
+		kib := uint64(0)
+		_, _ = fmt.Sscanf(string(b), "MemTotal: %d kB", &kib)
+		m.Memory = kib << 10
+	}
+	if b, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
+		m.Kernel = "Linux " + strings.TrimSpace(string(b))
+	}
+	m.Files = fileSystem(dir)
+	var err error
+	m.Sync, err = syncTime(dir)
+	return m, err
+}
+
+// fileSystem names that of a directory.
+func fileSystem(dir string) string {
+	var s unix.Statfs_t
+	if err := unix.Statfs(dir, &s); err != nil {
+		return "unknown"
+	}
+	for magic, name := range map[int64]string{unix.EXT4_SUPER_MAGIC: "ext4", unix.XFS_SUPER_MAGIC: "xfs", unix.BTRFS_SUPER_MAGIC: "btrfs",
+		unix.TMPFS_MAGIC: "tmpfs, which keeps nothing: syncs cost nothing here", unix.OVERLAYFS_SUPER_MAGIC: "overlayfs", 0x2fc12fc1: "zfs"} {
+		if int64(s.Type) == magic {
+			return name
+		}
+	}
+	return fmt.Sprintf("%#x", s.Type)
+}
+
+func syncTime(dir string) (float64, error) {
+	name := filepath.Join(dir, "sync")
+	f, err := os.Create(name)
+	if err != nil {
+		return 0, err
+	}
+	defer os.Remove(name)
+	defer f.Close()
+	var took []float64
+	p := make([]byte, 4096)
+	for range syncs {
+		if _, err := f.Write(p); err != nil {
+			return 0, err
+		}
+		begin := time.Now()
+		if err := f.Sync(); err != nil {
+			return 0, err
+		}
+		took = append(took, float64(time.Since(begin).Nanoseconds())/1e3)
+	}
+	slices.Sort(took)
+	return median(took), nil
+}
