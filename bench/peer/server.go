@@ -15,7 +15,7 @@ import (
 
 const (
 	startLimit = time.Minute // for a peer to be ready
-	startAgain = 3           // a free port may be taken before the peer has it
+	startTries = 3
 	readyEvery = 20 * time.Millisecond
 )
 
@@ -71,30 +71,34 @@ type Server struct {
 // Start starts a peer by its name and waits until it can be used.
 func Start(ctx context.Context, name string, cfg Config) (*Server, error) {
 	for _, k := range kinds() {
-		if k.name != name {
-			continue
-		}
-		version, err := k.installed(ctx)
-		if err != nil {
-			return nil, err
-		}
-		for try := 1; ; try++ {
-			s, err := k.start(ctx, cfg)
-			if err == nil {
-				s.Version = version
-				return s, nil
-			}
-			var ended *endedError
-			if try == startAgain || ctx.Err() != nil || !errors.As(err, &ended) {
-				return nil, fmt.Errorf("start %s: %w", name, err)
-			}
+		if k.name == name {
+			return k.start(ctx, cfg)
 		}
 	}
 	return nil, message.Errorf(message.InvalidArgument, "%s is no peer that can be started", message.Quote(name))
 }
 
+// start tries again where a process ends: its port was free, and somebody else may have taken it.
+func (k kind) start(ctx context.Context, cfg Config) (*Server, error) {
+	version, err := k.installed(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for try := 1; ; try++ {
+		s, err := k.startOnce(ctx, cfg)
+		if err == nil {
+			s.Version = version
+			return s, nil
+		}
+		var ended *endedError
+		if try == startTries || ctx.Err() != nil || !errors.As(err, &ended) {
+			return nil, fmt.Errorf("start %s: %w", k.name, err)
+		}
+	}
+}
+
 // installed says which version of a peer there is.
-func (k *kind) installed(ctx context.Context) (string, error) {
+func (k kind) installed(ctx context.Context) (string, error) {
 	if k.program == "" {
 		return "", nil
 	}
@@ -109,7 +113,7 @@ func (k *kind) installed(ctx context.Context) (string, error) {
 	return k.version(string(out)), nil
 }
 
-func (k kind) start(ctx context.Context, cfg Config) (s *Server, err error) {
+func (k kind) startOnce(ctx context.Context, cfg Config) (s *Server, err error) {
 	s = &Server{kind: k}
 	if s.dir, err = os.MkdirTemp(cfg.Dir, k.name+"-"); err != nil {
 		return nil, err
