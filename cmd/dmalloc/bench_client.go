@@ -110,7 +110,7 @@ func rawNodeCommand() *cobra.Command {
 
 // readInside measures reads of leased pages by a program that has a node in it.
 func readInside(ctx context.Context, o peer.Order) (peer.Result, error) {
-	n, end, err := nodeInside(ctx)
+	n, end, err := nodeInside(ctx, o.Dir)
 	if err != nil {
 		return peer.Result{}, err
 	}

@@ -71,7 +71,7 @@ func (f *benchFlags) spin(ctx context.Context, system, name string, n int, read 
 
 // inProcess measures a program that has a node in it.
 func (f *benchFlags) inProcess(ctx context.Context) error {
-	n, end, err := nodeInside(ctx)
+	n, end, err := nodeInside(ctx, "")
 	if err != nil {
 		return err
 	}
@@ -91,9 +91,9 @@ func (f *benchFlags) inProcess(ctx context.Context) error {
 	return nil
 }
 
-// nodeInside starts a cluster of one node in this process, with temporary files that end removes.
-func nodeInside(ctx context.Context) (_ *node.Node, end func(), err error) {
-	dir, err := os.MkdirTemp("", "dmalloc-bench-")
+// nodeInside starts a cluster of one node in this process, with temporary files in a directory, which end removes.
+func nodeInside(ctx context.Context, in string) (_ *node.Node, end func(), err error) {
+	dir, err := os.MkdirTemp(in, "dmalloc-bench-")
 	if err != nil {
 		return nil, nil, err
 	}
