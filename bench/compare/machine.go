@@ -3,7 +3,6 @@ package compare
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -21,9 +20,21 @@ type Machine struct {
 	Files  string  `json:"file_system"`
 	Sync   float64 `json:"fsync_p50_us"` // of 4 KiB that were appended
 	Go     string  `json:"go"`
+	Load   float64 `json:"load"` // of the minute before
 }
 
-const syncs = 200 // that the median is of
+const (
+	syncs = 200 // that the median is of
+	quiet = 0.2 // load of a core, up to which a machine has nothing else to do
+)
+
+// Busy says that others use the machine, "" if they do not: what is measured then is as much about them.
+func (m *Machine) Busy() string {
+	if m.Load <= quiet*float64(m.Cores) {
+		return ""
+	}
+	return fmt.Sprintf("the machine is busy with something else (load %.1f on %s): these numbers are noise", m.Load, plural(m.Cores, "core"))
+}
 
 // Look looks at the machine, and writes into dir to see how long a sync takes.
 func Look(dir string) (Machine, error) {
@@ -41,6 +52,9 @@ func Look(dir string) (Machine, error) {
 	}
 	if b, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
 		m.Kernel = "Linux " + strings.TrimSpace(string(b))
+	}
+	if b, err := os.ReadFile("/proc/loadavg"); err == nil {
+		_, _ = fmt.Sscan(string(b), &m.Load)
 	}
 	m.Files = fileSystem(dir)
 	var err error
@@ -64,12 +78,11 @@ func fileSystem(dir string) string {
 }
 
 func syncTime(dir string) (float64, error) {
-	name := filepath.Join(dir, "sync")
-	f, err := os.Create(name)
+	f, err := os.CreateTemp(dir, "dmalloc-sync-")
 	if err != nil {
 		return 0, err
 	}
-	defer os.Remove(name)
+	defer os.Remove(f.Name())
 	defer f.Close()
 	var took []float64
 	p := make([]byte, 4096)

@@ -25,7 +25,10 @@ func (r *Report) Page(w io.Writer) error {
 	row("program", "dmalloc %s, %s", r.Version, m.Go)
 	row("date", "%s", r.Date.UTC().Format(time.DateOnly))
 	row("shape", "%d replicas of everything, %s, %v a measurement after %v that do not count", r.Replicas, plural(r.Rounds, "round"), r.Length, r.Warmup)
-	b.WriteString(howMeasured)
+	if busy := m.Busy(); busy != "" {
+		row("warning", "%s", busy)
+	}
+	fmt.Fprintf(b, howMeasured, fewRounds)
 	fmt.Fprintf(b, "| row | %s |\n|%s\n", strings.Join(columns, " | "), strings.Repeat(" --- |", len(columns)+1))
 	for i := range r.Outcomes {
 		o := &r.Outcomes[i]
@@ -87,7 +90,7 @@ const howMeasured = `
 A ratio is dmalloc's number divided by the peer's, measured next to each other; the table has the median of the rounds' ratios, and the
 spread is the least and the greatest of them. The numbers beside are medians of the rounds. Rates: more is better. Latencies and
 times: less is better, and the aim is an upper bound. Everything runs on one machine, clients too, so that what a system takes of the
-processor is part of what is measured, and the network is loopback.
+processor is part of what is measured, and the network is loopback. Rows about files have %d rounds at most.
 
 `
 
@@ -104,8 +107,8 @@ const howFair = `
   which its state machine only counts. "In one process" is without frames and connections to clients.
 * Redis with appendfsync always syncs on each replica, but WAIT counts those that have received a write, before they sync it; and it waits for all of
   them where the others wait for a majority. Volatile Redis keeps nothing, and has no replicas.
-* Leased reads come from the memory of a process that is a node and holds a lease; Redis has no such thing, so they meet its GET. The row for
-  connections has both asked by the same number of clients.
+* Leased reads come from the memory of a process that is a node, of a cluster of its own, and holds a lease; Redis has no such thing, so they meet
+  its GET over 64 connections. In the row for remote reads both are asked over as many connections.
 * Files: "through the shell" is ` + "`dmalloc shell -c 'm SIZE; w _ FILE'`" + ` and ` + "`r ADDRESS FILE`" + `, from the start of that process to its end, and so for the peer's.
   A write is durable on a majority when it is over; the peer syncs every copy. What is read back goes into a file that is not synced.
 * Failover: the member that leads gets SIGKILL; the clock stops when a client that knows all members has a write acknowledged.

@@ -125,9 +125,13 @@ func (r *Report) Table(w io.Writer) error {
 // head says what was measured on, and how often.
 func (r *Report) head() []string {
 	m := &r.Machine
-	return []string{
+	head := []string{
 		fmt.Sprintf("%s, %d cores, %.0f GiB of memory, %s, %s, fsync p50 %.0f µs", m.CPU, m.Cores, float64(m.Memory)/(1<<30), m.Kernel, m.Files, m.Sync),
 		fmt.Sprintf("dmalloc %s, %s, %s", r.Version, m.Go, r.Date.UTC().Format(time.DateOnly)),
 		fmt.Sprintf("%d replicas of everything, %s, %v a measurement after %v of warm-up", r.Replicas, plural(r.Rounds, "round"), r.Length, r.Warmup),
 	}
+	if busy := m.Busy(); busy != "" {
+		head = append(head, busy)
+	}
+	return head
 }

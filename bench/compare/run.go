@@ -56,6 +56,15 @@ func Run(ctx context.Context, b Bench, rows []Row, rounds int, progress func(o *
 	return all, nil
 }
 
+// Plan is what Run would give if it measured nothing.
+func Plan(rows []Row) []Outcome {
+	all := make([]Outcome, len(rows))
+	for i, r := range rows {
+		all[i] = Outcome{Row: r, Skipped: "this is the plan"}
+	}
+	return all
+}
+
 func runServer(ctx context.Context, b Bench, server string, of []*Outcome, rounds int, progress func(*Outcome, int)) error {
 	if server != "" {
 		version, err := b.Open(ctx, server)

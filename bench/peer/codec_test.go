@@ -95,7 +95,7 @@ func TestVersions(t *testing.T) {
 
 // What is read under a lease lies within the leased block.
 func TestLeasedPlaces(t *testing.T) {
-	for _, size := range []uint64{1, 16, 4096, leasedBlock} {
+	for _, size := range []uint64{7, 16, 300, 5000, leasedBlock} {
 		c := leasedConn{places: &places{block: 1 << 40}}
 		for range 3 * leasedBlock / size {
 			a, err := c.Malloc(t.Context(), size)

@@ -190,7 +190,7 @@ func TestStartThatEnds(t *testing.T) {
 	if !errors.As(err, &e) || !strings.Contains(err.Error(), "a shell ended (exit status 3): the port is taken") {
 		t.Error(err)
 	}
-	if left, _ := os.ReadDir(dir); len(left) != 0 || times != startTries {
+	if left, _ := os.ReadDir(dir); len(left) != 0 || times != 3 {
 		t.Errorf("%v after %d times", left, times)
 	}
 }

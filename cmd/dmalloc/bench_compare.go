@@ -37,6 +37,7 @@ type compareFlags struct {
 	replicas int
 	size     size
 	write    string
+	plan     bool
 	quiet    bool
 }
 
@@ -69,6 +70,7 @@ with a word. All that was started ends with this command, however that ends.
 	fl.IntVar(&f.replicas, "replicas", 3, "of each system")
 	fl.Var(&f.size, "size", "bytes of the file that is written and read")
 	fl.StringVar(&f.write, "write", "", "write the page docs/performance.md to this file, too")
+	fl.BoolVar(&f.plan, "plan", false, "measure nothing: show the rows, their aims, and with --write how they are measured")
 	fl.BoolVarP(&f.quiet, "quiet", "q", false, "say nothing while measuring")
 	return cmd
 }
@@ -106,34 +108,49 @@ func (f *compareFlags) check() ([]compare.Row, error) {
 	return rows, nil
 }
 
-func (f *compareFlags) run(ctx context.Context, out io.Writer) (err error) {
+func (f *compareFlags) run(ctx context.Context, out io.Writer) error {
 	rows, err := f.check()
 	if err != nil {
 		return err
+	}
+	r := compare.Report{Date: time.Now(), Version: version(), Replicas: f.replicas, Rounds: f.rounds, Length: f.length, Warmup: f.warmup}
+	if r.Machine, err = compare.Look(os.TempDir()); err != nil {
+		return exit{exitFailed, fmt.Errorf("look at the machine: %w", err)}
+	}
+	if f.plan {
+		r.Outcomes = compare.Plan(rows)
+		return f.say(&r, out)
+	}
+	if busy := r.Machine.Busy(); busy != "" && !f.quiet {
+		fmt.Fprintln(os.Stderr, "dmalloc: "+busy)
 	}
 	c, err := f.open(ctx)
 	if err != nil {
 		return notStarted(err)
 	}
 	defer c.close()
-	r := compare.Report{Date: time.Now(), Version: version(), Replicas: f.replicas, Rounds: f.rounds, Length: f.length, Warmup: f.warmup}
-	if r.Machine, err = compare.Look(c.dir); err != nil {
-		return exit{exitFailed, err}
-	}
 	if r.Outcomes, err = compare.Run(ctx, c, rows, f.rounds, f.told); err != nil {
 		return exit{exitFailed, fmt.Errorf("given up: %w", err)}
 	}
+	if err := f.say(&r, out); err != nil {
+		return err
+	}
+	for i := range r.Outcomes {
+		if o := &r.Outcomes[i]; o.Failed() {
+			return exit{exitFailed, fmt.Errorf("%s: %s", o.Name, o.Verdict())}
+		}
+	}
+	return nil
+}
+
+// say prints the report, and writes the page if one is wanted.
+func (f *compareFlags) say(r *compare.Report, out io.Writer) error {
 	if err := map[string]func(io.Writer) error{"table": r.Table, "csv": r.CSV, "json": r.JSON}[f.output](out); err != nil {
 		return exit{exitFailed, err}
 	}
 	if f.write != "" {
 		if err := repl.ReplaceFile(f.write, r.Page); err != nil {
 			return exit{exitFailed, err}
-		}
-	}
-	for i := range r.Outcomes {
-		if o := &r.Outcomes[i]; o.Failed() {
-			return exit{exitFailed, fmt.Errorf("%s: %s", o.Name, o.Verdict())}
 		}
 	}
 	return nil
