@@ -8,5 +8,5 @@
 //	C2  A ratio is the median of the rounds' ratios, and never shown without the least and the greatest of them.
 //	C3  Nothing is left out: a row that was not measured says why, one that missed its aim says so.
 //
-// It starts nothing itself: Bench is its caller's. machine.go is the exception, it looks at the machine.
+// It starts nothing itself: Bench is its caller's. machine*.go are the exception, they look at the machine.
 package compare

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"dmalloc/message"
+	"dmalloc/owner/raw"
 )
 
 const (
@@ -43,7 +44,7 @@ func kinds() []kind {
 		{Etcd, "etcd", "etcd-server", etcdVersion, launchEtcd, readyEtcd},
 		{Redis, "redis-server", "redis-server", redisVersion, launchRedis, readyRedis},
 		{RedisVolatile, "redis-server", "redis-server", redisVersion, launchVolatile, readyRedis},
-		{Raw, "", "", nil, launchRaw, readyRaw},
+		{Raw, "", "", func(string) string { return raw.Version() }, launchRaw, readyRaw},
 	}
 }
 
@@ -100,7 +101,7 @@ func (k kind) start(ctx context.Context, cfg Config) (*Server, error) {
 // installed says which version of a peer there is.
 func (k kind) installed(ctx context.Context) (string, error) {
 	if k.program == "" {
-		return "", nil
+		return k.version(""), nil
 	}
 	path, err := exec.LookPath(k.program)
 	if err != nil {

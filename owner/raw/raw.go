@@ -7,6 +7,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -62,6 +64,19 @@ func (c Config) replicas() int {
 		return 3
 	}
 	return c.Replicas
+}
+
+// Version is that of Dragonboat in this program, "" where nobody wrote it down.
+func Version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return ""
+	}
+	at := slices.IndexFunc(info.Deps, func(m *debug.Module) bool { return m.Path == "github.com/lni/dragonboat/v4" })
+	if at < 0 {
+		return ""
+	}
+	return info.Deps[at].Version
 }
 
 // Start starts a group and waits for its leader.
