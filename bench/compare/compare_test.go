@@ -180,8 +180,9 @@ func TestRunBoundsRounds(t *testing.T) {
 func TestRunEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	s := &script{give: map[string][]float64{peer.Heap: {1, 1}, peer.Etcd: {1, 1}}, cancel: cancel}
-	if _, err := Run(ctx, s, some(t, "writes-etcd", "writes-raw"), 5, func(*Outcome, int) {}); !errors.Is(err, context.Canceled) {
-		t.Errorf("%v", err)
+	got, err := Run(ctx, s, some(t, "writes-etcd", "writes-raw"), 5, func(*Outcome, int) {})
+	if !errors.Is(err, context.Canceled) || len(got[0].Us) != 1 || got[1].Verdict() != "not measured: it was not reached" {
+		t.Errorf("%+v, %v", got, err)
 	}
 	if want := "open etcd dmalloc etcd close etcd"; strings.Join(s.said, " ") != want {
 		t.Errorf("%v", s.said)

@@ -37,7 +37,7 @@ type Outcome struct {
 }
 
 // Run measures all rows, neighbours of one server while it is up, round by round. What fails is in the outcomes; an
-// error is the end of ctx. progress is told of each round.
+// error is the end of ctx, with the outcomes until then. progress is told of each round.
 func Run(ctx context.Context, b Bench, rows []Row, rounds int, progress func(o *Outcome, round int)) ([]Outcome, error) {
 	all := make([]Outcome, len(rows))
 	for i := range rows {
@@ -50,6 +50,11 @@ func Run(ctx context.Context, b Bench, rows []Row, rounds int, progress func(o *
 			of = append(of, &all[i])
 		}
 		if err := runServer(ctx, b, server, of, rounds, progress); err != nil {
+			for j := range all {
+				if len(all[j].Us) == 0 && all[j].Skipped == "" {
+					all[j].Skipped = "it was not reached"
+				}
+			}
 			return all, err
 		}
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -129,8 +130,10 @@ func (f *compareFlags) run(ctx context.Context, out io.Writer) error {
 		return notStarted(err)
 	}
 	defer c.close()
-	if r.Outcomes, err = compare.Run(ctx, c, rows, f.rounds, f.told); err != nil {
-		return exit{exitFailed, fmt.Errorf("given up: %w", err)}
+	r.Outcomes, err = compare.Run(ctx, c, rows, f.rounds, f.told)
+	if err != nil {
+		f.write = "" // the page is of whole comparisons
+		return exit{exitFailed, errors.Join(fmt.Errorf("given up: %w", err), f.say(&r, out))}
 	}
 	if err := f.say(&r, out); err != nil {
 		return err
