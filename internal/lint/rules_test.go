@@ -40,6 +40,8 @@ var heavy = []struct{ prefix, room string }{
 	{"github.com/hashicorp/memberlist", "member"},
 	{"github.com/tetratelabs/wazero", "job"},
 	{"github.com/spf13/cobra", "cmd/dmalloc"},
+	{"google.golang.org/grpc", "bench"},
+	{"google.golang.org/protobuf", "bench"},
 }
 
 // impure are the imports, with all below them, that a pure room does without, and what it does instead.
