@@ -285,13 +285,14 @@ func (c *Company) settle(e *entry, m *message.Message) Result {
 		said[uint64(b.Address)] = b.Size
 	}
 	handed := func(x *run) int {
-		if n, ok := said[x.number]; ok {
+		n, ok := said[x.number]
+		switch {
+		case m.Length != 1 || x.session < m.Value: // of earlier sessions nobody knows: R5
+			return x.end
+		case ok:
 			return min(max(int(min(n, message.MaxRun)), x.next), x.end)
 		}
-		if m.Length == 1 {
-			return x.next // its node never heard of it
-		}
-		return x.end // R5
+		return x.next // its node never heard of it
 	}
 	all := slices.DeleteFunc(c.runsOf(m.Final), func(x *run) bool { return x.session > m.Value })
 	for _, x := range all {

@@ -293,6 +293,7 @@ func (w *runWorld) restart(s *stocked, file bool) {
 	if r := w.d.do(q); r.Code != message.Done {
 		w.fail("SETTLE: %+v", r)
 	}
+	s.file.number, s.file.n = 0, 0
 	s.alive, s.session, s.number, s.blocks, s.n, s.end, s.runs = true, s.session+1, 0, nil, 0, 0, 1
 	if r := w.d.do(runOf(s.id, s.session-1, 16, 1)); r.Code != message.Fenced {
 		w.fail("RUN of a settled session: %+v", r)
