@@ -56,6 +56,7 @@ func (n *Node) watch() {
 	timer := time.NewTimer(watchEvery)
 	defer timer.Stop()
 	pending := map[message.CompanyID]map[company.PendingKey]time.Time{}
+	stranded := map[message.CompanyID]map[session]time.Time{}
 	tidy := newTidy()
 	n.stayWithin()
 	for tick := 1; ; tick++ {
@@ -75,12 +76,14 @@ func (n *Node) watch() {
 		n.takeSeats()
 		n.moveRegisters()
 		n.planNext()
+		n.runs.drain()
 		if timer.Reset(watchEvery); n.unsettled() {
 			timer.Reset(watchBusy)
 		}
 		for _, r := range n.host.Replicas() {
 			if !r.Leads() {
 				delete(pending, r.ID)
+				delete(stranded, r.ID)
 				delete(n.prefer, r.ID)
 				continue
 			}
@@ -89,6 +92,7 @@ func (n *Node) watch() {
 			n.size(r)
 			if r.ID != 0 {
 				pending[r.ID] = n.settle(r, pending[r.ID])
+				stranded[r.ID] = n.settleStranded(r, stranded[r.ID])
 			}
 		}
 	}
