@@ -218,7 +218,7 @@ func (c *Company) loadRuns(r *reader) {
 	c.lastRun = r.num(math.MaxUint64, "last number of a run")
 	for n := r.num(c.cells(), "number of runs"); n > 0 && r.err == nil; n-- {
 		x := &run{node: message.NodeID(r.num(message.MaxNodes-1, "node of a run")), number: r.num(c.lastRun, "number of a run"), session: r.num(math.MaxUint64, "session of a run"),
-			size: r.num(message.MaxRunSize, "size of a run's blocks"), heard: r.num(c.clock, "clock of a run"),
+			size: r.num(message.MaxRunSize, "size of a run's blocks"), heard: r.num(c.clock, "clock of a run"), order: r.num(math.MaxUint64, "order of a run"),
 			next: int(r.num(message.MaxRun, "claimed blocks")), end: int(r.num(message.MaxRun, "open blocks"))}
 		x.blocks = make([]uint32, r.num(message.MaxRun, "number of a run's blocks"))
 		last := uint64(0)

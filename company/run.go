@@ -34,6 +34,7 @@ type run struct {
 	next    int      // those below are claimed, and no part of the run any more
 	end     int      // those from next up to here are open
 	heard   uint64   // the company's clock when the node told of the run last
+	order   uint64   // of the CLAIM that was done last
 }
 
 func runLess(a, b *run) bool {
@@ -107,7 +108,7 @@ func (c *Company) runnable(m *message.Message) *Result {
 		return wrong("%s for node %s in session %d: only a node has runs, in the session that it is in", m.Op, m.Final, m.Value)
 	case m.Op == message.RUN && (m.Size == 0 || m.Size > message.MaxRunSize || m.Length == 0 || m.Length > message.MaxRun):
 		return wrong("a run of %d blocks of %d bytes; 1 to %d blocks of 1 to %d bytes are possible", m.Length, m.Size, message.MaxRun, message.MaxRunSize)
-	case m.Op == message.CLAIM && (m.Token == 0 || m.Size > m.Length || m.Length > message.MaxRun):
+	case m.Op == message.CLAIM && (m.Token == 0 || m.Index == 0 || m.Size > m.Length || m.Length > message.MaxRun):
 		return wrong("CLAIM of run %d says that %d blocks are handed out, and opens %d", m.Token, m.Size, m.Length)
 	}
 	return nil
@@ -190,10 +191,15 @@ func (c *Company) claim(e *entry, m *message.Message) Result {
 	if !ok {
 		return c.fencedRun(m)
 	}
+	if m.Index <= x.order { // it was given up, and comes late: what it closes may have been opened since (R1)
+		return c.told(x)
+	}
 	if m.Size > uint64(x.end) {
 		return *wrong("node %s claims %d blocks of run %d, of which it could hand out %d", m.Final, m.Size, m.Token, x.end)
 	}
-	y, refused := c.advance(e, m, x, int(m.Size), int(m.Length))
+	z := *x
+	z.order = m.Index
+	y, refused := c.advance(e, m, &z, int(m.Size), int(m.Length))
 	if refused != nil {
 		return *refused
 	}

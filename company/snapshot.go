@@ -98,7 +98,7 @@ func (s *Snapshot) version() uint64 {
 func (s *Snapshot) writeRuns(w *writer) {
 	w.num(s.lastRun, uint64(s.runs.Len()))
 	s.runs.Ascend(func(x *run) bool {
-		w.num(uint64(x.node), x.number, x.session, x.size, x.heard, uint64(x.next), uint64(x.end), uint64(len(x.blocks)))
+		w.num(uint64(x.node), x.number, x.session, x.size, x.heard, x.order, uint64(x.next), uint64(x.end), uint64(len(x.blocks)))
 		last := uint32(0)
 		for _, at := range x.blocks {
 			w.num(uint64(at - last))

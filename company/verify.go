@@ -225,7 +225,7 @@ func (c *Company) String() string {
 		fmt.Fprintf(&b, "  %s %d %s token %d of node %s in session %d for %d ms, write-back %v\n", x.Address, x.Size, x.Mode, x.Token, x.Holder, x.Session, x.LengthMS, x.WriteBack)
 	}
 	c.runs.Ascend(func(x *run) bool {
-		fmt.Fprintf(&b, "run %d of node %s in session %d: %d blocks of %d, claimed %d, open to %d, heard at %d\n", x.number, x.node, x.session, len(x.blocks), x.size, x.next, x.end, x.heard)
+		fmt.Fprintf(&b, "run %d of node %s in session %d: %d blocks of %d, claimed %d, open to %d, heard at %d, claim %d\n", x.number, x.node, x.session, len(x.blocks), x.size, x.next, x.end, x.heard, x.order)
 		return true
 	})
 	c.settled.Ascend(func(s settled) bool {

@@ -27,8 +27,13 @@ type herd struct {
 }
 
 func newHerd(t *testing.T, nodes, replaceAfter int) *herd {
+	return newHerdWith(t, nodes, replaceAfter, func(*message.Settings) {})
+}
+
+func newHerdWith(t *testing.T, nodes, replaceAfter int, set func(*message.Settings)) *herd {
 	s := message.Settings{Cluster: "00000000000000ab", Version: 2, Nodes: nodes, Replicas: 3, Memory: 64 << 20, Acks: "majority",
 		Tick: 20, Election: 10, Heartbeat: 2, RegisterReplicas: 3, LogShards: 1, Executors: 1, ReplaceAfter: replaceAfter}
+	set(&s)
 	s.Companies = ring.Companies(nodes, s.Memory)
 	h := &herd{t: t, dir: t.TempDir(), settings: s, hosts: make([]string, nodes), nodes: map[message.NodeID]*Node{}}
 	for id := range message.NodeID(nodes) {

@@ -19,7 +19,7 @@ import (
 // runFile keeps what a process has handed out of its runs for the process that follows. Its writes go to the system's
 // memory only: they outlive the process, and not a loss of power, which the machine's boot id tells.
 //
-//	0    "DMRUNS1\n", session, boot id (40 bytes, with zeros), CRC-32C of all that
+//	0    "DMRUNS1\n", session, boot id (40 bytes, with zeros), CRC-32C of all that in 8 bytes
 //	64   a byte for each company that was asked for a run, by id
 //	256  a slot for each run: number, company, blocks handed out, CRC-32C of session and all that; zeros for none
 //
@@ -107,7 +107,7 @@ var errRunFile = errors.New("it is not what was written")
 
 // decodeRunFile reads a file of a session. An error says that nothing of it can be relied on.
 func decodeRunFile(b []byte, boot string) (x earlier, err error) {
-	if len(b) != runFileBytes || string(b[:8]) != runMagic || binary.LittleEndian.Uint32(b[headSum:]) != crc32.Checksum(b[:headSum], castagnoli) {
+	if len(b) != runFileBytes || string(b[:8]) != runMagic || binary.LittleEndian.Uint64(b[headSum:]) != uint64(crc32.Checksum(b[:headSum], castagnoli)) {
 		return x, errRunFile
 	}
 	if kept := strings.TrimRight(string(b[bootAt:headSum]), "\x00"); boot == "" || kept != boot {

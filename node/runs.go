@@ -87,8 +87,10 @@ func (s *runner) Handed(a message.Addr) (session, number, handed uint64, ok bool
 	return s.session, number, handed, ok
 }
 
-// Tell waits until the companies know what was handed out when it was called, and until nothing is open.
+// Tell waits until the companies know what was handed out when it was called, and until nothing is open; not for long.
 func (s *runner) Tell(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, tellTime)
+	defer cancel()
 	return s.tell(ctx, func() { s.stock.Tell(s.now()) })
 }
 
@@ -227,7 +229,7 @@ func (s *runner) settled(ctx context.Context, ask run.Ask) {
 	if ask.Kind == run.Settle {
 		m.Op = message.SETTLE
 	}
-	m.Token, m.Size, m.Length = ask.Number, ask.Handed, ask.End
+	m.Token, m.Size, m.Length, m.Index = ask.Number, ask.Handed, ask.End, ask.Order
 	outcome, end := run.Unknown, uint64(0)
 	a, err := s.forward(ctx, ask.Company, m)
 	switch {

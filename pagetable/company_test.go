@@ -70,7 +70,7 @@ func drawRequest(t *rapid.T, c *company.Company) *message.Message {
 			m.Token = all[0].Number
 		}
 		m.Size = uint64(rapid.IntRange(0, 40).Draw(t, "handed out"))
-		m.Length = m.Size + uint64(rapid.IntRange(0, 32).Draw(t, "open"))
+		m.Length, m.Index = m.Size+uint64(rapid.IntRange(0, 32).Draw(t, "open")), uint64(rapid.IntRange(1, 9).Draw(t, "order"))
 	case message.WRITE:
 		m.Data, m.Size = []byte("x"), 1
 	case message.COMMIT:

@@ -38,6 +38,7 @@ type Ask struct {
 	Number  uint64            // its
 	Handed  uint64            // blocks that are handed out
 	End     uint64            // Claim: those below it shall be open
+	Order   uint64            // Claim: how-manieth of the run; an older one that comes late does nothing
 }
 
 // Given is a run that a company has set aside.
@@ -67,6 +68,7 @@ type aside struct {
 	told    int // of those the company knows
 	end     int // those below may be handed out
 	far     int // those below may be open in the company: an answer may have been lost
+	claims  uint64
 	slot    int
 	asked   bool          // a message about it is under way
 	since   time.Duration // when the first was handed out that is not told
@@ -97,6 +99,7 @@ type Stock struct {
 	slots   [MaxRuns]bool
 	told    time.Duration // when Tell was called last: what nobody has asked for since is not asked for
 	ended   bool
+	rows    []Row // when it did
 }
 
 // New makes a stock that asks for so many blocks at once.
@@ -210,7 +213,8 @@ func (s *Stock) Due(now time.Duration) (asks []Ask, wait time.Duration) {
 func (s *Stock) dueOf(c *class, r *aside, busy, first bool, now time.Duration, until func(time.Duration)) (Ask, bool) {
 	claim := func(end int) (Ask, bool) {
 		r.far = max(r.far, end)
-		return Ask{Kind: Claim, Company: r.company, Number: r.number, Handed: uint64(r.n), End: uint64(end)}, true
+		r.claims++
+		return Ask{Kind: Claim, Company: r.company, Number: r.number, Handed: uint64(r.n), End: uint64(end), Order: r.claims}, true
 	}
 	switch {
 	case r.close || !busy && r.far > r.n:
@@ -403,15 +407,19 @@ type Row struct {
 	Handed  uint64
 }
 
-// End says what was handed out of each run, and ends it all.
-func (s *Stock) End() (rows []Row) {
-	s.ended = true
+// End says what was handed out of each run, and ends it all: there is nothing to be told any more, for who settles a
+// session tells it. It may be called again.
+func (s *Stock) End() []Row {
+	if s.ended {
+		return s.rows
+	}
 	for _, c := range s.sorted() {
 		for _, r := range c.runs {
-			rows = append(rows, Row{r.company, r.number, uint64(r.n)})
+			s.rows = append(s.rows, Row{r.company, r.number, uint64(r.n)})
 		}
 	}
-	return rows
+	s.ended, s.classes = true, map[uint64]*class{}
+	return s.rows
 }
 
 // Stats sums a stock up.

@@ -25,6 +25,7 @@ type world struct {
 	session uint64
 	now     time.Duration
 	flying  []Ask
+	late    []*message.Message    // that the node has given up, and that may still come
 	file    map[uint64]uint64     // run, handed out: what outlives the process
 	owned   map[message.Addr]bool // handed out, and not freed
 }
@@ -55,7 +56,12 @@ func (w *world) arrive(i int, lost bool) {
 	if a.Kind == Run {
 		m.Size, m.Length = a.Size, a.Count
 	} else {
-		m.Token, m.Size, m.Length = a.Number, a.Handed, a.End
+		m.Token, m.Size, m.Length, m.Index = a.Number, a.Handed, a.End, a.Order
+	}
+	if lost && a.Kind == Claim && len(w.flying)%2 == 0 {
+		w.late = append(w.late, m)
+		w.stock.Done(a, Unknown, 0, w.now)
+		return
 	}
 	r := w.do(m)
 	switch {
@@ -204,6 +210,12 @@ func TestAgainstCompany(t *testing.T) {
 					w.free(rapid.SampledFrom(all).Draw(r, "address"), rapid.Bool().Draw(r, "at the node"))
 				}
 			},
+			"come late": func(r *rapid.T) {
+				for _, m := range w.late {
+					w.do(m)
+				}
+				w.late = nil
+			},
 			"restart": func(r *rapid.T) { w.restart(rapid.Bool().Draw(r, "late")) },
 			"":        func(*rapid.T) { w.listed() },
 		})
@@ -268,6 +280,31 @@ func TestIdle(t *testing.T) {
 	s.Done(asks[0], Did, 0, now)
 	if s.Stats() != (Stats{}) || s.slot() != 0 {
 		t.Fatalf("%+v", s)
+	}
+}
+
+// When all has ended there is nothing to wait for.
+func TestEnd(t *testing.T) {
+	s := New(64)
+	s.Take(16, 0)
+	s.Take(16, 1)
+	asks, _ := s.Due(1)
+	s.Gave(asks[0], &Given{Company: 1, Number: 5, End: 32, Pieces: []message.Block{{Address: 4096, Size: 64 * 16}}}, false, 1)
+	s.Take(16, 2)
+	for range 2 {
+		if rows := s.End(); !slices.Equal(rows, []Row{{1, 5, 1}}) {
+			t.Fatalf("%+v", rows)
+		}
+		s.Tell(3)
+		if asks, _ := s.Due(4); len(asks) > 0 || s.Telling() {
+			t.Fatalf("%+v", asks)
+		}
+		if _, ok, _ := s.Take(16, 5); ok {
+			t.Fatal("R4: a block was handed out after the end")
+		}
+		if s.Gave(Ask{Size: 16}, &Given{Company: 1, Number: 6}, false, 6) {
+			t.Fatal("a run was taken in after the end")
+		}
 	}
 }
 

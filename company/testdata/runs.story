@@ -81,11 +81,13 @@ already_free: 0x5000000010e0 is free already; nothing was done index 11
 
 # A CLAIM passes what was freed; what is closed is zero and set aside again. Open are at most 32.
 write addr=0x500000001310 data=stray
-claim node=3 session=7 token=2 size=3 length=3
-claim node=3 session=7 token=2 size=3 length=36
-claim node=3 session=7 token=2 size=36 length=36
-claim node=3 session=8 token=2 size=3 length=3
-claim node=3 session=7 token=2 size=4 length=6
+claim node=3 session=7 token=2 size=3 length=3 order=1
+claim node=3 session=7 token=2 size=3 length=36 order=2
+claim node=3 session=7 token=2 size=36 length=36 order=3
+claim node=3 session=8 token=2 size=3 length=3 order=4
+claim node=3 session=7 token=2 size=4 length=6 order=5
+# One that was overtaken does nothing.
+claim node=3 session=7 token=2 size=4 length=4 order=2
 reload
 table
 ----
@@ -191,18 +193,19 @@ changed 0x500000001e70
 changed 0x500000001ee0
 changed 0x500000001f50
 log 17: S1 claim 0x5000000011c0 100
-ok size 5 index 17
+ok size 36 value 4 token 2 length 6 index 18
+ok size 5 index 18
 data "[{\"address\":\"0x500000001000\",\"size\":100,\"state\":\"allocated\",\"blocks\":[{\"address\":\"0x500000001000\",\"size\":100,\"company\":1,\"nodes\":null}]},{\"address\":\"0x500000001150\",\"size\":100,\"state\":\"allocated\",\"blocks\":[{\"address\":\"0x500000001150\",\"size\":100,\"company\":1,\"nodes\":null}]},{\"address\":\"0x5000000011c0\",\"size\":100,\"state\":\"allocated\",\"blocks\":[{\"address\":\"0x5000000011c0\",\"size\":100,\"company\":1,\"nodes\":null}]},{\"address\":\"0x500000001230\",\"size\":100,\"state\":\"allocated\",\"blocks\":[{\"address\":\"0x500000001230\",\"size\":100,\"company\":1,\"nodes\":null}]},{\"address\":\"0x5000000012a0\",\"size\":100,\"state\":\"allocated\",\"blocks\":[{\"address\":\"0x5000000012a0\",\"size\":100,\"company\":1,\"nodes\":null}]}]"
 
 # Settled: what was handed out stays, and the session is over.
 settle node=3 session=7 length=1
 run node=3 session=7 size=16 length=4
-claim node=3 session=7 token=2 size=6 length=6
+claim node=3 session=7 token=2 size=6 length=6 order=6
 settle node=3 session=7 length=1
 table
 print
 ----
-ok value 3200 index 18
+ok value 3200 index 19
 changed 0x500000001230
 changed 0x5000000012a0
 changed 0x500000001310
@@ -235,14 +238,14 @@ changed 0x500000001e70
 changed 0x500000001ee0
 changed 0x500000001f50
 changed 0x500000001fc0
-log 18: S1 settle 0x500000001230 3200
-fenced: RUN of node 3 in session 7: what was set aside for it in company 1 is settled; nothing was done index 19
-fenced: CLAIM of node 3 in session 7: what was set aside for it in company 1 is settled; nothing was done index 20
-ok index 21
-ok size 3 index 21
+log 19: S1 settle 0x500000001230 3200
+fenced: RUN of node 3 in session 7: what was set aside for it in company 1 is settled; nothing was done index 20
+fenced: CLAIM of node 3 in session 7: what was set aside for it in company 1 is settled; nothing was done index 21
+ok index 22
+ok size 3 index 22
 data "[{\"address\":\"0x500000001000\",\"size\":100,\"state\":\"allocated\",\"blocks\":[{\"address\":\"0x500000001000\",\"size\":100,\"company\":1,\"nodes\":null}]},{\"address\":\"0x500000001150\",\"size\":100,\"state\":\"allocated\",\"blocks\":[{\"address\":\"0x500000001150\",\"size\":100,\"company\":1,\"nodes\":null}]},{\"address\":\"0x5000000011c0\",\"size\":100,\"state\":\"allocated\",\"blocks\":[{\"address\":\"0x5000000011c0\",\"size\":100,\"company\":1,\"nodes\":null}]}]"
 company 1 from 0x500000000000 to 0x501000000000: used 300, charged 336 of 1048576, room 1044480, allocations 3
-index 21, clock 1021 ms, node client leads in term 0 since index 0
+index 22, clock 1022 ms, node client leads in term 0 since index 0
   0x500000001000 allocated 100
   0x500000001150 allocated 100
   0x5000000011c0 allocated 100
@@ -254,31 +257,27 @@ pages 0 bytes, sum 00000000
 
 # Without numbers all that is open stays.
 run node=3 session=8 size=16 length=4
-claim node=3 session=8 token=22 size=1 length=2
+claim node=3 session=8 token=22 size=1 length=2 order=7
 settle node=3 session=8
 run node=3 session=0 size=16 length=4
 run node=3 session=9 size=513 length=4
 run node=3 session=9 size=16 length=0
 ----
-ok 0x500000001070 size 4 token 22 length 4 index 22
+ok 0x500000001070 size 4 token 23 length 4 index 23
 block 0x500000001070 size 64 in company 1 behind 0x500000001070
 changed 0x500000001070
 changed 0x500000001080
 changed 0x500000001090
 changed 0x5000000010a0
-log 22: S1 set aside 0x500000001070 64
-ok size 4 value 1 token 22 length 2 index 23
+log 23: S1 set aside 0x500000001070 64
+fenced: CLAIM of node 3 in session 8: what was set aside for it in company 1 is settled; nothing was done index 24
+ok index 25
 changed 0x500000001070
-changed 0x500000001090
-changed 0x5000000010a0
-log 23: S1 claim 0x500000001070 16
-ok value 32 index 24
 changed 0x500000001080
 changed 0x500000001090
 changed 0x5000000010a0
-log 24: S1 claim 0x500000001080 16
-log 24: S1 settle 0x500000001090 32
-invalid_argument: RUN for node 3 in session 0: only a node has runs, in the session that it is in index 25
-invalid_argument: a run of 4 blocks of 513 bytes; 1 to 1024 blocks of 1 to 512 bytes are possible index 26
-invalid_argument: a run of 0 blocks of 16 bytes; 1 to 1024 blocks of 1 to 512 bytes are possible index 27
+log 25: S1 claim 0x500000001070 64
+invalid_argument: RUN for node 3 in session 0: only a node has runs, in the session that it is in index 26
+invalid_argument: a run of 4 blocks of 513 bytes; 1 to 1024 blocks of 1 to 512 bytes are possible index 27
+invalid_argument: a run of 0 blocks of 16 bytes; 1 to 1024 blocks of 1 to 512 bytes are possible index 28
 
