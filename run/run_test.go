@@ -222,6 +222,38 @@ func TestAgainstCompany(t *testing.T) {
 	})
 }
 
+// A CLAIM that closes a run is given up, asked again, and comes when its blocks were opened anew and handed out.
+func TestLateClaim(t *testing.T) {
+	w := &world{t: t, c: company.New(company.Config{ID: 1, Capacity: 1 << 20}), stock: New(64), session: 1, file: map[uint64]uint64{}, owned: map[message.Addr]bool{}}
+	all := func(lost bool) {
+		w.due()
+		for len(w.flying) > 0 {
+			w.arrive(0, lost)
+		}
+	}
+	w.take(16)
+	w.take(16)
+	all(false)
+	w.take(16)
+	w.now += Burst
+	if all(true); len(w.late) != 1 {
+		t.Fatal("nothing was given up")
+	}
+	w.now += again
+	all(false)
+	for range 10 { // the first finds nothing open
+		w.now += time.Millisecond
+		w.take(16)
+		all(false)
+	}
+	if len(w.owned) < 5 {
+		t.Fatal("nothing was opened again")
+	}
+	w.do(w.late[0])
+	w.listed()
+	w.restart(false)
+}
+
 // Most of a burst needs nobody: one message for many blocks.
 func TestMostNeedNoMessage(t *testing.T) {
 	w := &world{t: t, c: company.New(company.Config{ID: 1, Capacity: 1 << 20}), stock: New(64), session: 1, file: map[uint64]uint64{}, owned: map[message.Addr]bool{}}
