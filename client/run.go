@@ -71,7 +71,21 @@ func (g *guest) got(a message.Addr) {
 	g.order = append(g.order, a)
 }
 
-// new says whether a block was handed out a moment ago.
+// isQuiet says whether the node is not to be asked now.
+func (g *guest) isQuiet() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return time.Now().Before(g.quiet)
+}
+
+// hush has it not be asked for a while.
+func (g *guest) hush() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.quiet = time.Now().Add(quietFor)
+}
+
+// isNew says whether a block was handed out a moment ago.
 func (g *guest) isNew(a message.Addr) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -106,10 +120,7 @@ func (h *Heap) takeAside(ctx context.Context, size uint64) (message.Allocation, 
 
 // askAside asks the user's node once, and waits for as long as it takes to see whether it lives.
 func (h *Heap) askAside(ctx context.Context, size uint64) (message.Allocation, bool) {
-	h.guest.mu.Lock()
-	quiet := time.Now().Before(h.guest.quiet)
-	h.guest.mu.Unlock()
-	if quiet {
+	if h.guest.isQuiet() {
 		return message.Allocation{}, false
 	}
 	m := message.New(message.TAKE)
@@ -155,9 +166,7 @@ func (h *Heap) askAside(ctx context.Context, size uint64) (message.Allocation, b
 	}
 	mu.Unlock()
 	if a == nil {
-		h.guest.mu.Lock()
-		h.guest.quiet = time.Now().Add(quietFor)
-		h.guest.mu.Unlock()
+		h.guest.hush()
 		return message.Allocation{}, false
 	}
 	event(a)
@@ -198,11 +207,16 @@ func (h *Heap) told(ctx context.Context) {
 	}
 }
 
-// tell asks the node; 0 means for all.
+// tell asks the node, if it gives signs of life; 0 means for all.
 func (h *Heap) tell(ctx context.Context, a message.Addr) {
+	if h.guest.isQuiet() {
+		return
+	}
 	m := message.New(message.TELL)
 	m.Address = a
-	_, _ = h.call(ctx, h.cfg.Home, m, statusWait)
+	if _, err := h.call(ctx, h.cfg.Home, m, statusWait); err != nil && ctx.Err() == nil {
+		h.guest.hush()
+	}
 }
 
 // Roomiest is the company that is believed to have the most room, for a node that wants blocks set aside.
