@@ -47,7 +47,7 @@ func (r *request) send(to message.NodeID, callback bool) *attempt {
 	h := r.h
 	m := *r.m
 	m.Target = to
-	if m.Op != message.LEASE && (m.Op != message.RELEASE || m.Final == message.NoNode) { // whose Final is the holder, where a holder asks
+	if m.Op != message.LEASE && m.Final == message.NoNode { // else it is whom the message is of: the holder of a lease, or of a run
 		m.Final = to
 	}
 	t := &attempt{to: to, at: time.Now(), lease: r.lease}

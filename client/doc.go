@@ -25,5 +25,8 @@
 // A WRITE with the flag WriteBack may be absorbed by the holder, whose answer then has the flag too; a keyed one
 // never has it. What a lease of somebody else forbids is asked again until the caller's context ends.
 //
+// Where a cluster has runs (docs/design/runs.md), a small Malloc asks the user's node first, which may have a block at
+// hand; it is asked once, and an answer that comes late is the next one's.
+//
 // Next: package owner, which is at the other end.
 package client

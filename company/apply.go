@@ -95,6 +95,12 @@ func operations(op message.Op) (operation, bool) {
 		return operation{"release", (*Company).release}, true
 	case message.EXPIRE:
 		return operation{"expire", (*Company).expire}, true
+	case message.RUN:
+		return operation{"set aside", (*Company).setAside}, true
+	case message.CLAIM:
+		return operation{"claim", (*Company).claim}, true
+	case message.SETTLE:
+		return operation{"settle", (*Company).settle}, true
 	case message.CAPACITY:
 		return operation{"set the capacity", (*Company).capacity}, true
 	}

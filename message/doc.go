@@ -139,4 +139,18 @@
 // write's number and absorbs no copy. Address and size of an answer Leased are those of the pages that are asked for. LEASES lists by
 // address and token; where more follow, value and token of its answer are the address and token to go on from.
 // docs/design/leases.md has the rules of time.
+//
+// # 11. Runs
+//
+// RUN sets length blocks of size bytes aside for node final in its session value; its answer's blocks are where they
+// lie, in pieces of whole blocks, in the order in which they are handed out, token names the run, size says how many
+// there are and length below which index the node may hand out. CLAIM of run token says that the blocks below index
+// size are handed out, and asks to hand out those below index length; index is how-manieth CLAIM of the run it is, and one
+// that is overtaken does nothing. SETTLE ends run token, of which size blocks are
+// handed out; without a token it ends all runs of node final in its sessions up to value. Where length is 1, blocks
+// has a row for each of session value of which anything is handed out: number in address, handed out in size. Of all
+// others what may have been handed out stays. After it nothing is set aside for those sessions.
+// A FREE with a value is of node final in that session, which has handed out size blocks of run length by now.
+// TAKE is for the user's node: size bytes, answered like MALLOC, or Busy where it has nothing aside; TELL has it claim
+// what it has handed out. docs/design/runs.md has the rules.
 package message

@@ -93,6 +93,12 @@ const (
 	RECOVER    // directory: a company begins anew from what a survivor, both in Data (Move), holds
 	MEMBER     // owners: does Raft count replica Value of Company? Only who leads it answers, with JSON: true or false
 
+	RUN    // set Length blocks of Size bytes aside for node Final in its session Value: section 11
+	CLAIM  // of run Token the blocks below Size are handed out, and those below Length may be
+	SETTLE // what node Final did not hand out in its sessions up to Value, or of run Token, comes back
+	TAKE   // node: hand out Size bytes of what is set aside for you
+	TELL   // node: have the companies know what you handed out
+
 	opEnd
 )
 
@@ -116,6 +122,7 @@ var opNames = [...]string{
 	CAPACITY: "CAPACITY", ADMIT: "ADMIT", DISMISS: "DISMISS", GONE: "GONE", MOVE: "MOVE", FOUND: "FOUND",
 	NODEADD: "NODEADD", NODEREMOVE: "NODEREMOVE", RECOVER: "RECOVER",
 	MEMBER: "MEMBER",
+	RUN:    "RUN", CLAIM: "CLAIM", SETTLE: "SETTLE", TAKE: "TAKE", TELL: "TELL",
 }
 
 func (o Op) String() string {
@@ -133,7 +140,8 @@ func (o Op) Logged() bool {
 	switch o {
 	case MALLOC, FREE, WRITE, RESERVE, COMMIT, CONFIRM, ABORT, OUTCOME, DROP, FINISH, TERM, CAS, ADD,
 		BOOT, REPLACE, RETIRE, REGCHANGE, REGDONE, JOBADD, JOBDROP,
-		LEASE, RELEASE, EXPIRE, CAPACITY, ADMIT, DISMISS, GONE, MOVE, FOUND, RECOVER:
+		LEASE, RELEASE, EXPIRE, CAPACITY, ADMIT, DISMISS, GONE, MOVE, FOUND, RECOVER,
+		RUN, CLAIM, SETTLE:
 		return true
 	}
 	return false

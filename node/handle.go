@@ -29,6 +29,7 @@ func init() {
 		message.MOVE: directoryLogged, message.FOUND: directoryLogged, message.RECOVER: directoryLogged, message.CAPACITY: logged,
 		message.READ: readBytes, message.DUMP: read, message.TABLE: read, message.LEASES: read,
 		message.LEASE: takeLease, message.RELEASE: giveLease, message.REVOKE: revokeLease, message.SYNC: syncLeases,
+		message.RUN: logged, message.CLAIM: logged, message.SETTLE: logged, message.TAKE: takeAside, message.TELL: tellRuns,
 		message.TEST: test, message.NONE: test,
 		message.DIRECTORY: answerDirectory, message.STATUS: answerStatus, message.STATS: answerStats,
 		message.ELECTIONS: answerElections, message.WHOISLEADER: whoIsLeader, message.LEADER: moveLeader, message.MEMBER: answerMember,

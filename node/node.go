@@ -78,6 +78,7 @@ type Node struct {
 	jobs      *job.Runner
 	modules   modules
 	holder    *holder
+	runs      *runner
 	lessor    *lessor
 	near      *client.Heap // prefers this node's own replicas, for jobs
 
@@ -154,8 +155,9 @@ func Start(cfg Config) (_ *Node, err error) {
 		return nil, err
 	}
 	n.holder, n.lessor = newHolder(n), newLessor(n)
+	n.runs = newRunner(n)
 	n.memory.cached = n.holder
-	c := client.Config{Carrier: carrier{n}, Home: cfg.ID, Directory: n.directory.Load(), States: n.control.States, Faults: n.control.Faults, Doubt: n.doubt, Local: n.holder}
+	c := client.Config{Carrier: carrier{n}, Home: cfg.ID, Directory: n.directory.Load(), States: n.control.States, Faults: n.control.Faults, Doubt: n.doubt, Local: n.holder, Runs: n.runs}
 	if n.heap, err = client.New(c); err != nil {
 		return nil, err
 	}
@@ -178,6 +180,8 @@ func Start(cfg Config) (_ *Node, err error) {
 	n.tasks.Go(n.watch)
 	n.tasks.Go(n.lessor.run)
 	n.tasks.Go(n.holder.run)
+	n.tasks.Go(n.runs.run)
+	n.tasks.Go(n.runs.settleEarlier)
 	return n, nil
 }
 
@@ -256,7 +260,7 @@ func (n *Node) seat(s owner.Seat) error {
 	var state owner.Machine
 	if s.Company == 0 {
 		// What may change from start to start is no part of the state that the log makes.
-		initial.Settings.ReplaceAfter, initial.Settings.Cache, initial.Settings.WriteBack = 0, 0, false
+		initial.Settings.ReplaceAfter, initial.Settings.Cache, initial.Settings.WriteBack, initial.Settings.Runs = 0, 0, false, 0
 		state = owner.NewDirectory(initial)
 	} else {
 		cfg := company.Config{ID: s.Company} // founded later: its log gives it its capacity
@@ -366,7 +370,10 @@ const releaseTime = time.Second
 func (n *Node) Close() {
 	if n.open.Load() {
 		ctx, cancel := context.WithTimeout(n.ctx, releaseTime)
+		var runs sync.WaitGroup
+		runs.Go(func() { n.runs.leave(ctx) })
 		n.holder.close(ctx)
+		runs.Wait()
 		cancel()
 	}
 	n.taskMu.Lock()

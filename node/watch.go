@@ -67,6 +67,7 @@ func (n *Node) watch() {
 	timer := time.NewTimer(watchEvery)
 	defer timer.Stop()
 	pending := map[message.CompanyID]map[company.PendingKey]time.Time{}
+	stranded := map[message.CompanyID]map[session]time.Time{}
 	tidy := newTidy()
 	n.stayWithin()
 	for tick := 1; ; tick++ {
@@ -87,12 +88,14 @@ func (n *Node) watch() {
 		n.moveRegisters()
 		n.planNext()
 		n.evenLeaders()
+		n.runs.drain()
 		if timer.Reset(watchEvery); n.unsettled() {
 			timer.Reset(watchBusy)
 		}
 		for _, r := range n.host.Replicas() {
 			if !r.Leads() {
 				delete(pending, r.ID)
+				delete(stranded, r.ID)
 				delete(n.prefer, r.ID)
 				continue
 			}
@@ -107,6 +110,7 @@ func (n *Node) watch() {
 			n.size(r)
 			if r.ID != 0 {
 				pending[r.ID] = n.settle(r, pending[r.ID])
+				stranded[r.ID] = n.settleStranded(r, stranded[r.ID])
 			}
 		}
 	}
