@@ -49,8 +49,9 @@ type Applied struct {
 
 // entry is the Raft entry that is being applied.
 type entry struct {
-	index uint64
-	node  message.NodeID
+	index   uint64
+	node    message.NodeID
+	message int // of the batch, that is being done
 	*Applied
 }
 
@@ -129,8 +130,9 @@ func (c *Company) Apply(index uint64, b *message.Batch) Applied {
 	c.clients.expire(c.clock)
 	c.ended.expire(c.clock)
 	a := Applied{Results: make([]Result, len(b.Messages))}
-	e := &entry{index, b.Node, &a}
+	e := &entry{index: index, node: b.Node, Applied: &a}
 	for i, m := range b.Messages {
+		e.message = i
 		a.Results[i] = c.once(e, m)
 	}
 	return a
