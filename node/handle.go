@@ -156,7 +156,14 @@ func answerDirectory(n *Node, m *message.Message, reply func(*message.Message)) 
 	if m.Value == 1 {
 		m.Company = 0
 		if r := n.host.Replica(0); r != nil {
-			r.Read(m, reply)
+			r.Read(m, func(a *message.Message) {
+				if a.Status == message.Done { // the log has neither addresses nor what processes are set to
+					n.readDirectory()
+					d := n.directory.Load()
+					a.Epoch, a.Data = d.Epoch, message.JSON(d)
+				}
+				reply(a)
+			})
 			return
 		}
 		n.elsewhere(m, reply)
