@@ -33,7 +33,7 @@ func (c *Cache) Absorb(a message.Addr, txn message.Txn, bytes []byte, now Clock)
 	defer c.mu.Unlock()
 	co := &c.companies[company]
 	h := co.covering(first, last)
-	if h == nil || !h.absorbs() || !h.knows(first, last, uint64(a), uint64(len(bytes)), txn) || now() >= h.until {
+	if h == nil || co.still > 0 || !h.absorbs() || !h.knows(first, last, uint64(a), uint64(len(bytes)), txn) || now() >= h.until {
 		return NotAbsorbed
 	}
 	if first != last { // so that nobody sees a part of it (readMany)
@@ -104,6 +104,41 @@ func (c *Cache) Flush(a message.Addr, size uint64) (pieces []Piece) {
 		pieces = append(pieces, c.collect(h, first, last)...)
 	}
 	return pieces
+}
+
+// Still has a company absorb nothing until Move (K9): this node is about to ask it for a lease. The LEASE is to be sent
+// when all that was absorbed is written back: UnwrittenOf says so.
+func (c *Cache) Still(id message.CompanyID) { c.hold(id, 1) }
+
+// Move ends what Still began. Each call of Still has its own.
+func (c *Cache) Move(id message.CompanyID) { c.hold(id, -1) }
+
+func (c *Cache) hold(id message.CompanyID, n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.companies[id].still += n
+}
+
+// FlushOf is Flush of a whole company.
+func (c *Cache) FlushOf(id message.CompanyID) (pieces []Piece) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, h := range c.companies[id].leases {
+		pieces = append(pieces, c.collect(h, h.first, h.last)...)
+	}
+	return pieces
+}
+
+// UnwrittenOf is Unwritten of a whole company.
+func (c *Cache) UnwrittenOf(id message.CompanyID) (n uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, h := range c.companies[id].leases {
+		for _, p := range h.dirty {
+			n += p.dirty.bytes() + p.flying.bytes()
+		}
+	}
+	return n
 }
 
 // FlushAll is Flush of everything.

@@ -44,6 +44,7 @@ type company struct {
 	leases  []*held       // by their pages; no page is in two
 	floors  []floor       // by token
 	floor   uint64        // no token up to it is used for any page
+	still   int           // LEASEs of this node under way: nothing is absorbed (K9)
 	version uint64        // counts the changes of pages (T7)
 	changed [marks]uint64 // by the number of a page: the version of its last change, or of another's there
 }

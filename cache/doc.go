@@ -2,7 +2,7 @@
 // and which of their bytes may be answered without asking anybody. docs/design/leases.md has the rules that are
 // named T1 to T7 here; the leader's side is package lease.
 //
-//	LEASE answered ─▶ Granted                 Read ─▶ bytes, or a miss: ask the leader
+//	Still ─▶ LEASE ─▶ Granted ─▶ Move         Read ─▶ bytes, or a miss: ask the leader
 //	miss ─▶ Want ─▶ READ ─▶ Filled            (no lock: see below)
 //	WRITE, CAS, ADD ─▶ Begin ─▶ log ─▶ End    write-through: the page is hidden in between
 //	WRITE ─▶ Absorb                           write-back: the copy only
@@ -34,6 +34,8 @@
 //	K7  A token that was revoked, given back, expired or replaced, or a smaller one, is never used again for its
 //	    pages: not when the answer that grants it comes later, and not under a lease that the revoked one had replaced.
 //	K8  Of one page at most one version is on its way to the log, so writes of the same bytes cannot overtake each other.
+//	K9  Nothing is absorbed in a company while this node asks it for a lease, between Still and Move: the new lease
+//	    takes the place of older ones, and what is written back under their tokens then is fenced.
 //
 // Check verifies what can be seen of them.
 //

@@ -349,3 +349,26 @@ func TestPieces(t *testing.T) {
 	}
 	r.land(pieces...)
 }
+
+// While the node asks for a lease nothing is absorbed, in that company alone, and what was absorbed before is written
+// back first: under the tokens of older leases it would be fenced (K9).
+func TestStill(t *testing.T) {
+	r := newRig(t)
+	r.grant(5, "wb", 0, 2)
+	r.fill(0, 2)
+	r.same("absorbed", r.Absorb(addr(0, 0), none, []byte("one"), r.clock), Absorbed)
+	r.Still(2)
+	r.same("beside another company's", r.Absorb(addr(1, 0), none, []byte("two"), r.clock), Absorbed)
+	r.Still(1)
+	r.Still(1)
+	r.Move(1)
+	r.same("while it is asked", r.Absorb(addr(0, 0), none, []byte("six"), r.clock), NotAbsorbed)
+	r.same("of another", len(r.FlushOf(2)), 0)
+	r.same("unwritten", r.UnwrittenOf(1), uint64(6))
+	for _, p := range r.FlushOf(1) {
+		r.Flushed(p, Written)
+	}
+	r.same("written", r.UnwrittenOf(1), uint64(0))
+	r.Move(1)
+	r.same("afterwards", r.Absorb(addr(0, 0), none, []byte("six"), r.clock), Absorbed)
+}

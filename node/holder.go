@@ -191,6 +191,13 @@ func (h *holder) grant(ctx context.Context, m *message.Message) *message.Message
 	if h.n.cfg.Settings.WriteBack && q.Flags&message.Exclusive != 0 {
 		q.Flags |= message.WriteBack
 	}
+	if h.n.cfg.Settings.WriteBack {
+		h.cache.Still(m.Company)
+		defer h.cache.Move(m.Company)
+		if !h.settle(ctx, m.Company) {
+			return m.Answer(message.Unavailable, "what was absorbed before could not be written back in time; nothing was done, try again")
+		}
+	}
 	sent := boottime.Exact() // T1: before the first attempt
 	a, err := h.forward(ctx, m.Company, q)
 	if err != nil {
@@ -221,6 +228,14 @@ func (h *holder) grant(ctx context.Context, m *message.Message) *message.Message
 	out.Address, out.Size, out.Token, out.Length, out.Index, out.Term = l.Address, l.Size, l.Token, l.LengthMS, a.Index, a.Term
 	out.Data = message.JSON(l)
 	return out
+}
+
+// settle writes back what is dirty of a company (K9), and says whether all was.
+func (h *holder) settle(ctx context.Context, id message.CompanyID) bool {
+	return h.until(ctx, func() bool {
+		h.flush(ctx, h.cache.FlushOf(id))
+		return h.cache.UnwrittenOf(id) == 0
+	})
 }
 
 // giveBack tells the leader that a lease is not used any more. Where that fails it expires.
