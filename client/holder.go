@@ -55,7 +55,7 @@ func (r *request) byHolder(ctx context.Context, l held) *message.Message {
 	// A write that the holder would absorb is known by its number to nobody else: asked again elsewhere it
 	// could be done twice. A keyed one is asked again anywhere, so it always goes through the log.
 	absorb := l.WriteBack && r.m.Op == message.WRITE && !r.h.seqs.pinned
-	if absorb {
+	if absorb || l.WriteBack && r.m.Op == message.READ { // who reads elsewhere is not shown what is only there
 		r.m.Flags |= message.WriteBack
 		defer func() { r.m.Flags &^= message.WriteBack }()
 	}

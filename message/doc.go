@@ -132,7 +132,8 @@
 // their holders, and asks again. RELEASE and EXPIRE end the lease with token, a RELEASE without one all leases
 // of node final in its sessions up to value; what has ended already is not an error. LEASE and EXPIRE carry the
 // term of the leader that decided, and an older one is refused. A READ with the token of a write-back lease is
-// its holder's. Address and size of an answer Leased are those of the pages that are asked for. LEASES lists by
+// its holder's. A READ with the flag WriteBack was sent to the holder as that: one without it, which comes there because
+// the holder leads, does not see what is not yet in the log. Address and size of an answer Leased are those of the pages that are asked for. LEASES lists by
 // address and token; where more follow, value and token of its answer are the address and token to go on from.
 // docs/design/leases.md has the rules of time.
 package message
