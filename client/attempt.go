@@ -77,6 +77,7 @@ func (r *request) post(a arrival) {
 // forget gives up an attempt, of which nothing is known any more.
 func (r *request) forget(t *attempt) {
 	r.sent = r.sent || r.m.Op.Logged()
+	r.maybe = r.maybe || t.lease != nil
 	t.cancel()
 	r.ended(t)
 }
@@ -220,6 +221,7 @@ func (r *request) failed(t *attempt, err error) {
 	var link interface{ MaybeSent() bool }
 	if !errors.As(err, &link) || link.MaybeSent() {
 		r.sent = r.sent || r.m.Op.Logged()
+		r.maybe = r.maybe || t.lease != nil
 	}
 	r.last = err
 	if message.CodeOf(err) == message.Busy { // our own side is full: it says nothing of the node

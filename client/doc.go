@@ -23,7 +23,8 @@
 //	READ WRITE CAS ADD FREE inside a lease ──▶ holder ─ ─▶ leader
 //
 // A WRITE with the flag WriteBack may be absorbed by the holder, whose answer then has the flag too; a keyed one
-// never has it. A READ has the flag under such a lease, too: the holder shows what it has absorbed to nobody else.
+// never has it. Once a holder may have absorbed a copy, only its answer counts: without one the outcome is not known.
+// A READ has the flag under such a lease, too: the holder shows what it has absorbed to nobody else.
 // What a lease of somebody else forbids is asked again until the caller's context ends.
 //
 // Next: package owner, which is at the other end.

@@ -53,7 +53,8 @@ func (h *Heap) Forward(ctx context.Context, company message.CompanyID, m *messag
 // asked, under the same number.
 func (r *request) byHolder(ctx context.Context, l held) *message.Message {
 	// A write that the holder would absorb is known by its number to nobody else: asked again elsewhere it
-	// could be done twice. A keyed one is asked again anywhere, so it always goes through the log.
+	// could be done twice, also when the lease is over, for it may have been written back before. So once the holder
+	// may have it, only its answer counts. A keyed one is asked again anywhere, so it always goes through the log.
 	absorb := l.WriteBack && r.m.Op == message.WRITE && !r.h.seqs.pinned
 	if absorb || l.WriteBack && r.m.Op == message.READ { // who reads elsewhere is not shown what is only there
 		r.m.Flags |= message.WriteBack
@@ -65,13 +66,14 @@ func (r *request) byHolder(ctx context.Context, l held) *message.Message {
 		if a, _ := r.ask(ctx, l.node); a != nil {
 			return a
 		}
-		if r.turned || ctx.Err() != nil || message.CodeOf(r.last) == message.Busy {
+		r.alone = absorb && (r.maybe || !r.turned && len(r.under[l.node]) > 0)
+		if r.turned || ctx.Err() != nil || message.CodeOf(r.last) == message.Busy && !r.alone {
 			return nil
 		}
 		if r.silent[l.node] {
 			r.h.leases.hush(l, time.Now().Add(4*r.h.cfg.Attempt))
 		}
-		if !absorb || !r.sent || !time.Now().Before(l.until) {
+		if !absorb || !r.alone && !r.sent || !time.Now().Before(l.until) {
 			return nil
 		}
 		if a, over := r.rest(ctx, round); a != nil || over || r.turned {
@@ -101,13 +103,18 @@ func (r *request) judgeHolder(l held, a *message.Message) *message.Message {
 		}
 		r.turned = true
 	case message.Busy, message.Unavailable, message.Unsupported, message.Leased:
-		r.turned = true
+		r.turned, r.maybe = true, false // the process that has the lease knows what became of every copy
 	case message.Retry:
 		r.sent = true
 	default:
 		return a
 	}
 	return nil
+}
+
+// giveUpAlone is giveUp for a write that a holder may have absorbed, and that nobody else may do.
+func (r *request) giveUpAlone(l held) error {
+	return message.Errorf(message.Unavailable, "node %s, which holds the lease on %s, has not answered and may have absorbed it; whether it happened cannot be known yet", l.node, l.Address)
 }
 
 // giveUpHolder is giveUp for what only one node could be asked.

@@ -197,8 +197,8 @@ func TestFallsBackToTheLeader(t *testing.T) {
 	}
 }
 
-// A write that was only absorbed says so. Where that cannot be known, nobody else is asked while the holder may
-// still have it; a keyed write is never absorbed. A read says that it is meant for the holder.
+// A write that was only absorbed says so. Where that cannot be known, nobody else is asked, whatever the time; a keyed
+// write is never absorbed. A read says that it is meant for the holder.
 func TestWriteBack(t *testing.T) {
 	ctx := ending(t, 10*time.Second)
 	lost := 0
@@ -246,10 +246,11 @@ func TestWriteBack(t *testing.T) {
 		return all
 	})
 	lost = 1 << 30
-	if w, err := h.Write(ctx, []byte("x"), leasedPage); err != nil || w.WriteBack {
-		t.Errorf("%+v %v", w, err)
+	// It may have been absorbed, written back and overwritten: done by the leader, it would be there a second time.
+	if _, err := h.Write(ctx, []byte("x"), leasedPage); message.CodeOf(err) != message.Unavailable || !strings.Contains(err.Error(), "cannot be known yet") {
+		t.Error(err)
 	}
-	if got := r.took(); !strings.HasSuffix(got, "0 WRITE") || strings.Count(got, "0 WRITE") != 1 {
+	if got := r.took(); !strings.HasPrefix(got, "2 WRITE") || strings.Contains(got, "0 WRITE") {
 		t.Errorf("asked %s", got)
 	}
 }

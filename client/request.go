@@ -34,6 +34,8 @@ type request struct {
 	took     time.Duration   // of the last attempt
 	lease    *held           // whose holder is being asked; nil: the company
 	turned   bool            // the holder sent it away
+	maybe    bool            // the holder may have a copy that is not under way any more
+	alone    bool            // it may have absorbed one: nobody else may do it
 
 	under    map[message.NodeID][]*attempt // that are under way, oldest first
 	probes   []func()                      // forget the questions for signs of life
@@ -82,6 +84,9 @@ func (h *Heap) run(ctx context.Context, company message.CompanyID, m *message.Me
 		if l, ok := h.leases.over(m.Address, n, write, r.begin); ok {
 			if a := r.byHolder(ctx, l); a != nil {
 				return result{a, nil, true}
+			}
+			if r.alone && !errors.Is(ctx.Err(), context.Canceled) {
+				return result{nil, r.giveUpAlone(l), true}
 			}
 			if ctx.Err() != nil {
 				return result{nil, r.giveUp(ctx), r.sent}

@@ -123,8 +123,8 @@ func (h *holder) write(m *message.Message, reply func(*message.Message), usual h
 	if m.Op == message.WRITE {
 		size = uint64(len(m.Data))
 	}
-	fresh := false // it may be absorbed
-	if m.Op == message.WRITE && m.Flags&message.WriteBack != 0 {
+	fresh, asked := false, m.Flags&message.WriteBack != 0 // it may be absorbed; it was asked to be
+	if m.Op == message.WRITE && asked {
 		switch h.dones.begin(m, boottime.Exact()) {
 		case doneAbsorbed:
 			reply(absorbedAnswer(m))
@@ -139,6 +139,10 @@ func (h *holder) write(m *message.Message, reply func(*message.Message), usual h
 	m.Flags &^= message.WriteBack
 	l, held := h.cache.At(m.Address, h.clock.Now())
 	if m.Token != 0 || !held || l.Mode != "w" || uint64(m.Address-l.Address)+size > l.Size {
+		if asked { // another process here may have absorbed a copy: its client knows whether that can be
+			reply(m.Answer(message.Fenced, "no lease is held here under which it could be absorbed; nothing was done"))
+			return
+		}
 		usual(m, reply)
 		return
 	}
