@@ -54,12 +54,16 @@ func (h *Heap) Forward(ctx context.Context, company message.CompanyID, m *messag
 // is to be asked, under the same number.
 func (r *request) byHolder(ctx context.Context, l held) (*message.Message, error) {
 	// A write that the holder would absorb is known by its number to nobody else: asked again elsewhere it
-	// could be done twice. A keyed one is asked again anywhere, so it always goes through the log.
+	// could be done twice, also when the lease is over, for it may have been written back before. So once the holder
+	// may have it, only its answer counts. A keyed one is asked again anywhere, so it always goes through the log.
 	absorb := l.WriteBack && r.m.Op == message.WRITE && !r.h.seqs.pinned
 	if absorb {
 		value := r.m.Value
 		r.m.Flags, r.m.Value = r.m.Flags|message.WriteBack, l.Session
 		defer func() { r.m.Flags, r.m.Value = r.m.Flags&^message.WriteBack, value }()
+	} else if l.WriteBack && r.m.Op == message.READ { // who reads elsewhere is not shown what is only there
+		r.m.Flags |= message.WriteBack
+		defer func() { r.m.Flags &^= message.WriteBack }()
 	}
 	r.lease, r.turned = &l, false
 	defer r.leave(l)

@@ -18,6 +18,7 @@ type room3 struct {
 	mu     sync.Mutex
 	asked  []string
 	seqs   map[message.Op][]uint64
+	flags  message.Flags // of the last one
 	leader func(m *message.Message) *message.Message
 	home   func(m *message.Message) *message.Message
 }
@@ -26,7 +27,7 @@ func (r *room3) note(n message.NodeID, m *message.Message) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.asked = append(r.asked, fmt.Sprintf("%s %s", n, m.Op))
-	r.seqs[m.Op] = append(r.seqs[m.Op], m.Seq)
+	r.seqs[m.Op], r.flags = append(r.seqs[m.Op], m.Seq), m.Flags
 }
 
 // took gives what was asked since the last time.
@@ -196,8 +197,8 @@ func TestFallsBackToTheLeader(t *testing.T) {
 	}
 }
 
-// A write that was only absorbed says so. Where that cannot be known, nobody else is asked while the holder may
-// still have it; a keyed write is never absorbed.
+// A write that was only absorbed says so. Where that cannot be known, nobody else is asked, whatever the time; a keyed
+// write is never absorbed. A read says that it is meant for the holder.
 func TestWriteBack(t *testing.T) {
 	ctx := ending(t, 10*time.Second)
 	lost := 0
@@ -205,7 +206,7 @@ func TestWriteBack(t *testing.T) {
 		switch {
 		case m.Op == message.LEASE:
 			return grant(m, true)
-		case m.Flags&message.WriteBack == 0:
+		case m.Flags&message.WriteBack == 0 || m.Op == message.READ:
 			return bytesOf(m)
 		case lost > 0:
 			lost--
@@ -225,6 +226,12 @@ func TestWriteBack(t *testing.T) {
 	}
 	if w, err := h.Idempotent(message.ClientID{1}).Write(ctx, []byte("x"), leasedPage); err != nil || w != (Written{Index: 7}) {
 		t.Errorf("a keyed write: %+v %v", w, err)
+	}
+	if err := h.ReadAt(ctx, make([]byte, 1), leasedPage); err != nil || r.flags&message.WriteBack == 0 {
+		t.Errorf("a read under the lease has the flags %v: %v", r.flags, err)
+	}
+	if err := h.ReadAt(ctx, make([]byte, 1), leasedPage-1); err != nil || r.flags&message.WriteBack != 0 {
+		t.Errorf("a read elsewhere has the flags %v: %v", r.flags, err)
 	}
 	r.took()
 	lost = 2

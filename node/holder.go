@@ -310,6 +310,9 @@ func (h *holder) revoke(m *message.Message, reply func(*message.Message)) {
 		return
 	}
 	l := message.Lease{Company: m.Company, Address: m.Address, Size: m.Size, Token: m.Token}
+	if plantedDrops {
+		h.cache.Abandon(l)
+	}
 	pieces := h.cache.Revoke(l)
 	if len(pieces) == 0 && h.cache.Gone(l) {
 		h.change()

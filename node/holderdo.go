@@ -17,10 +17,21 @@ type handling func(m *message.Message, reply func(*message.Message))
 // read answers from the copy, and brings the pages first where a lease allows to keep them.
 func (h *holder) read(m *message.Message, reply func(*message.Message), usual handling) {
 	if m.Token != 0 || m.Size == 0 || m.Size > message.MaxData || !h.cache.Any() {
+		m.Flags &^= message.WriteBack
 		usual(m, reply)
 		return
 	}
-	if a := h.copyOf(m); a != nil {
+	// Who does not ask here for the lease, but for the company's leader, must not see what may yet be lost: after the
+	// copy was made, so that what it shows is in the log by now. The leader calls the lease back first, from here.
+	own := m.Flags&message.WriteBack != 0 || !h.n.cfg.Settings.WriteBack
+	m.Flags &^= message.WriteBack
+	hidden := func() bool { return !own && h.cache.Unwritten(m.Address, m.Size) > 0 }
+	a := h.copyOf(m)
+	if hidden() {
+		usual(m, reply)
+		return
+	}
+	if a != nil {
 		reply(a)
 		return
 	}
@@ -31,7 +42,7 @@ func (h *holder) read(m *message.Message, reply func(*message.Message), usual ha
 	}
 	h.start(m, reply, holderTime, func(ctx context.Context) *message.Message {
 		if code := h.fill(ctx, m.Company, f); code == message.Done {
-			if a := h.copyOf(m); a != nil {
+			if a := h.copyOf(m); a != nil && !hidden() {
 				return a
 			}
 		}
