@@ -123,7 +123,7 @@ func nodeInside(ctx context.Context, in string) (_ *node.Node, end func(), err e
 		Executors: cluster.DefaultExecutors, Cluster: "00000000000000b1"}
 	s.Companies = ring.Companies(s.Nodes, s.Memory)
 	if started, err = node.Start(node.Config{Settings: s, Hosts: []string{"localhost"}, Dir: filepath.Join(dir, "0"), Listener: listener, HTTP: pages,
-		Incarnation: 1, Version: version(), Log: slog.New(slog.DiscardHandler)}); err != nil {
+		Version: version(), Log: slog.New(slog.DiscardHandler)}); err != nil {
 		return nil, nil, err
 	}
 	if err := started.Ready(ctx); err != nil {
