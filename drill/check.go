@@ -58,8 +58,7 @@ type Evidence struct {
 	AfterStamp int64                // the recorder's time then; 0 means at the end of all calls
 	UsedBefore uint64
 	UsedEnd    uint64
-	Tables     bool   // the tables above were read
-	Losses     losses // of writes that holders had absorbed
+	Tables     bool // the tables above were read
 }
 
 const (
@@ -72,7 +71,6 @@ const (
 func Check(e Evidence, limit time.Duration) []Finding {
 	deadline := time.Now().Add(limit)
 	keys, parts := split(e.Ops)
-	e.lose(keys, parts)
 	found := slices.Concat(whole(&e), tables(&e), tags(e.Ops), tokens(e.Grants))
 	var illegal []Finding
 	for _, k := range keys {
@@ -115,7 +113,7 @@ func judge(s Space, ops []Op, deadline time.Time) (porcupine.CheckResult, []Op) 
 		if left <= 0 {
 			return porcupine.Unknown, ops
 		}
-		switch porcupine.CheckOperationsTimeout(modelOf(s, part), operations(part), max(left/2, time.Millisecond)) {
+		switch porcupine.CheckOperationsTimeout(modelOf(s), operations(part), max(left/2, time.Millisecond)) {
 		case porcupine.Illegal:
 			return porcupine.Illegal, part
 		case porcupine.Unknown:
@@ -161,13 +159,12 @@ func atMost(all []Finding) []Finding {
 
 // Picture writes a finding's calls as a page of HTML, with what was done to the cluster meanwhile.
 func Picture(w io.Writer, f Finding, done []Done) error {
-	model := modelOf(f.space, f.Ops)
-	_, info := porcupine.CheckOperationsVerbose(model, operations(f.Ops), shrinkTime)
+	_, info := porcupine.CheckOperationsVerbose(modelOf(f.space), operations(f.Ops), shrinkTime)
 	var notes []porcupine.Annotation
 	for _, d := range done {
 		notes = append(notes, porcupine.Annotation{Tag: "faults", Start: d.At.Nanoseconds(), End: d.Until.Nanoseconds(),
 			Description: d.Command.String(), Details: d.note(), BackgroundColor: "#f4d7a4"})
 	}
 	info.AddAnnotations(notes)
-	return porcupine.Visualize(model, info, w)
+	return porcupine.Visualize(modelOf(f.space), info, w)
 }
