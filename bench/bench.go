@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"dmalloc/client"
@@ -126,18 +127,11 @@ func Run(ctx context.Context, cfg Config) (Report, error) {
 		cfg.Blocks = 4 * cfg.Clients
 	}
 	var shared []message.Addr
-	defer func() {
-		for _, a := range shared {
-			_ = cfg.Heaps[0].Free(context.WithoutCancel(ctx), a)
-		}
-	}()
+	defer func() { giveBack(ctx, cfg, shared) }()
 	if cfg.Mix["write"]+cfg.Mix["read"] > 0 {
-		for range cfg.Blocks {
-			a, err := cfg.Heaps[0].Malloc(ctx, cfg.Size)
-			if err != nil {
-				return Report{}, fmt.Errorf("allocate what is written to: %w", err)
-			}
-			shared = append(shared, a.Address)
+		var err error
+		if shared, err = take(ctx, cfg); err != nil {
+			return Report{}, fmt.Errorf("allocate what is written to: %w", err)
 		}
 	}
 	if cfg.Mix["regread"] > 0 {
@@ -163,6 +157,48 @@ func Run(ctx context.Context, cfg Config) (Report, error) {
 		}
 	}
 	return report(cfg, workers, length), ctx.Err()
+}
+
+// take allocates what is shared, as many at once as there are clients. What was allocated is returned with an error, too.
+func take(ctx context.Context, cfg Config) (all []message.Addr, first error) {
+	var mu sync.Mutex // guards the results
+	atOnce(cfg, cfg.Blocks, func(i int) bool {
+		a, err := cfg.Heaps[i%len(cfg.Heaps)].Malloc(ctx, cfg.Size)
+		mu.Lock()
+		defer mu.Unlock()
+		if err == nil {
+			all = append(all, a.Address)
+		} else if first == nil {
+			first = err
+		}
+		return first == nil
+	})
+	return all, first
+}
+
+func giveBack(ctx context.Context, cfg Config, all []message.Addr) {
+	ctx = context.WithoutCancel(ctx)
+	atOnce(cfg, len(all), func(i int) bool {
+		_ = cfg.Heaps[i%len(cfg.Heaps)].Free(ctx, all[i])
+		return true
+	})
+}
+
+// atOnce calls f for each number below n, for as many at once as there are clients; a false ends it.
+func atOnce(cfg Config, n int, f func(i int) bool) {
+	var wg sync.WaitGroup
+	var next atomic.Int64
+	var over atomic.Bool
+	for range min(cfg.Clients, n) {
+		wg.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n && !over.Load(); i = int(next.Add(1)) - 1 {
+				if !f(i) {
+					over.Store(true)
+				}
+			}
+		})
+	}
+	wg.Wait()
 }
 
 // run lets all workers work for a while.

@@ -33,7 +33,7 @@ func (c *Cache) Absorb(a message.Addr, txn message.Txn, bytes []byte, now Clock)
 	defer c.mu.Unlock()
 	co := &c.companies[company]
 	h := co.covering(first, last)
-	if h == nil || !h.absorbs() || !h.knows(first, last, uint64(a), uint64(len(bytes)), txn) || now() >= h.until {
+	if h == nil || !h.absorbs() || h.doubtful || co.asked(first, last) || !h.knows(first, last, uint64(a), uint64(len(bytes)), txn) || now() >= h.until {
 		return NotAbsorbed
 	}
 	if first != last { // so that nobody sees a part of it (readMany)
@@ -127,10 +127,16 @@ func (c *Cache) Unwritten(a message.Addr, size uint64) (n uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, h := range c.companies[company].over(first, last) {
-		for i, p := range h.dirty {
-			if first <= i && i <= last {
-				n += p.dirty.bytes() + p.flying.bytes()
-			}
+		n += h.unwritten(first, last)
+	}
+	return n
+}
+
+// unwritten is how many bytes of the pages from first to last are dirty or on their way.
+func (h *held) unwritten(first, last uint64) (n uint64) {
+	for i, p := range h.dirty {
+		if first <= i && i <= last {
+			n += p.dirty.bytes() + p.flying.bytes()
 		}
 	}
 	return n

@@ -46,6 +46,8 @@ type company struct {
 	floor   uint64        // no token up to it is used for any page
 	version uint64        // counts the changes of pages (T7)
 	changed [marks]uint64 // by the number of a page: the version of its last change, or of another's there
+
+	questions []*Question // LEASEs under way
 }
 
 // floor is a token that must not be used any more for the pages from first to last, nor any before it (T5).
@@ -60,6 +62,7 @@ type held struct {
 	dirty       map[uint64]*page // those with dirty or flying bytes
 	closing     bool             // it is not used any more but to write back
 	gone        bool             // it is not used at all
+	doubtful    bool             // a LEASE was sent that may have taken its place
 	moved       map[uint64]bool  // pages that went over to the lease that took its place
 }
 

@@ -2,7 +2,8 @@
 // and which of their bytes may be answered without asking anybody. docs/design/leases.md has the rules that are
 // named T1 to T7 here; the leader's side is package lease.
 //
-//	LEASE answered ─▶ Granted                 Read ─▶ bytes, or a miss: ask the leader
+//	Ask ─▶ Asked ─▶ pieces ─▶ LEASE           what was absorbed is written back before another lease is asked for
+//	LEASE answered ─▶ Granted ─▶ Answered     Read ─▶ bytes, or a miss: ask the leader
 //	miss ─▶ Want ─▶ READ ─▶ Filled            (no lock: see below)
 //	WRITE, CAS, ADD ─▶ Begin ─▶ log ─▶ End    write-through: the page is hidden in between
 //	WRITE ─▶ Absorb                           write-back: the copy only
@@ -34,6 +35,9 @@
 //	K7  A token that was revoked, given back, expired or replaced, or a smaller one, is never used again for its
 //	    pages: not when the answer that grants it comes later, and not under a lease that the revoked one had replaced.
 //	K8  Of one page at most one version is on its way to the log, so writes of the same bytes cannot overtake each other.
+//	K9  While another lease of this node is asked for, nothing is absorbed on the pages that it may have, and nothing
+//	    was left dirty there when it was sent. Where nobody knows what became of it, that stays so for the leases that
+//	    are held there: the new one may have ended them.
 //
 // Check verifies what can be seen of them.
 //

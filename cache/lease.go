@@ -19,7 +19,7 @@ func Until(sent time.Duration, lengthMS uint64) time.Duration {
 //
 // It takes the place of older leases of this node on its pages. Their pages stay, if they can be used still: the
 // new lease was granted while they stood, so nobody else wrote in between. So do dirty bytes if the new lease
-// absorbs writes; otherwise they are lost, and returned. Flush before asking.
+// absorbs writes; otherwise they are lost, and returned. Ask sees to it that there are none.
 func (c *Cache) Granted(l message.Lease, sent, now time.Duration) (ok bool, lost []Range) {
 	company, first, last, shaped := bounds(l.Address, l.Size)
 	if !shaped || company != l.Company || l.Address%message.PageSize != 0 || l.Size%message.PageSize != 0 ||
@@ -193,6 +193,25 @@ func (c *Cache) Drop() []Range {
 	var lost []span
 	for i := range c.companies {
 		for _, h := range slices.Clone(c.companies[i].leases) {
+			lost = append(lost, c.drop(h)...)
+		}
+	}
+	return c.ranges(lost)
+}
+
+// Outgrow ends all leases of a company with tokens up to one for good, also those whose answers have not come yet, and
+// returns what is lost. Their company has begun anew: it need not know them, nor what was written under them.
+func (c *Cache) Outgrow(id message.CompanyID, token uint64) []Range {
+	if id > message.MaxCompany {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	co := &c.companies[id]
+	co.floor = max(co.floor, token)
+	var lost []span
+	for _, h := range slices.Clone(co.leases) {
+		if h.lease.Token <= token {
 			lost = append(lost, c.drop(h)...)
 		}
 	}

@@ -18,6 +18,9 @@ func (h *Heap) Malloc(ctx context.Context, size uint64) (message.Allocation, err
 	if size == 0 {
 		return message.Allocation{}, message.Errorf(message.InvalidArgument, "0 bytes cannot be allocated; ask for at least 1")
 	}
+	if a, ok := h.takeAside(ctx, size); ok {
+		return a, nil
+	}
 	for try := 0; ; try++ {
 		tried := map[message.CompanyID]bool{}
 		for {
@@ -323,6 +326,9 @@ func (h *Heap) Free(ctx context.Context, a message.Addr) error {
 	}
 	m := message.New(message.FREE)
 	m.Address = a
+	if h.runs() {
+		h.ofRun(ctx, m)
+	}
 	answer, err := h.do(ctx, c, m)
 	if err == nil {
 		err = answer.Err()

@@ -47,7 +47,7 @@ func (r *request) send(to message.NodeID, callback bool) *attempt {
 	h := r.h
 	m := *r.m
 	m.Target = to
-	if m.Op != message.LEASE && (m.Op != message.RELEASE || m.Final == message.NoNode) { // whose Final is the holder, where a holder asks
+	if m.Op != message.LEASE && m.Final == message.NoNode { // else it is whom the message is of: the holder of a lease, or of a run
 		m.Final = to
 	}
 	t := &attempt{to: to, at: time.Now(), lease: r.lease}
@@ -278,8 +278,18 @@ func (r *request) judge(ctx context.Context, of *attempt, a *message.Message) (*
 	case message.Retry:
 		r.sent, r.refused = true, a.Status
 		return nil, message.NoNode
+	case message.Fenced:
+		if _, write, ok := touched(r.m); !ok || !write || r.m.Token != 0 {
+			return a, message.NoNode
+		}
+		// Who was asked has done it under a lease of its own, which was over. Nothing was done.
+		r.refused, r.last = a.Status, a.Err()
+		return nil, message.NoNode
 	case message.Busy, message.Unavailable, message.Unsupported, message.Stale:
 		if a.Status == message.Unsupported && a.Final == message.NoNode && (r.company != 0 || r.only != message.NoNode) {
+			return a, message.NoNode
+		}
+		if a.Status == message.Stale && a.Index != 0 { // the log's word: what was planned for another directory never fits
 			return a, message.NoNode
 		}
 		r.refused, r.last = a.Status, a.Err()

@@ -40,6 +40,35 @@ func (h *Heap) Carry(ctx context.Context, c ring.Change) error {
 	return nil
 }
 
+// decided is the directory as its company has it now: one consistent read of it.
+func (h *Heap) decided(ctx context.Context) (*message.Directory, error) {
+	m := message.New(message.DIRECTORY)
+	m.Value = 1
+	a, err := h.do(ctx, 0, m)
+	if err == nil {
+		err = a.Err()
+	}
+	if err != nil {
+		return nil, err
+	}
+	d, err := decodeDirectory(a.Data)
+	if err == nil {
+		h.setDirectory(d)
+	}
+	return d, err
+}
+
+// current takes in the directory before a view of all companies is put together: which of them there are is part of the
+// answer. Where its company cannot say so soon, the newest that any node has must do: the others may serve.
+func (h *Heap) current(ctx context.Context) *message.Directory {
+	soon, cancel := context.WithTimeout(ctx, statusWait)
+	defer cancel()
+	if _, err := h.decided(soon); err != nil {
+		h.newest(ctx)
+	}
+	return h.directory()
+}
+
 // Applied is how far a replica on a node has come, 0 if it does not say.
 func (h *Heap) Applied(ctx context.Context, node message.NodeID, company message.CompanyID, replica uint64) uint64 {
 	for _, r := range h.status(ctx, node).Replicas {

@@ -23,7 +23,12 @@
 //	READ WRITE CAS ADD FREE inside a lease ──▶ holder ─ ─▶ leader
 //
 // A WRITE with the flag WriteBack may be absorbed by the holder, whose answer then has the flag too; a keyed one
-// never has it. What a lease of somebody else forbids is asked again until the caller's context ends.
+// never has it. Once a holder may have absorbed a copy, only its answer counts: without one the outcome is not known.
+// A READ has the flag under such a lease, too: the holder shows what it has absorbed to nobody else.
+// What a lease of somebody else forbids is asked again until the caller's context ends.
+//
+// Where a cluster has runs (docs/design/runs.md), a small Malloc asks the user's node first, which may have a block at
+// hand; it is asked once, and an answer that comes late is the next one's.
 //
 // Next: package owner, which is at the other end.
 package client

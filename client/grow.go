@@ -40,6 +40,14 @@ func (h *Heap) ofNode(ctx context.Context, op message.Op, n message.NodeID) erro
 	return h.directly(ctx, m)
 }
 
+// Knows says whether a node goes by a directory at least as new as this one.
+func (h *Heap) Knows(ctx context.Context, n message.NodeID, d *message.Directory) bool {
+	m := message.New(message.DIRECTORY)
+	m.Epoch = d.Epoch
+	a, err := h.call(ctx, n, m, statusWait)
+	return err == nil && a.Status == message.Done && a.Epoch >= d.Epoch
+}
+
 // Member says whether a company counts a replica among its members, with or without a vote, as its leader has it from
 // a majority.
 func (h *Heap) Member(ctx context.Context, company message.CompanyID, replica uint64) (is bool, err error) {

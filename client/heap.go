@@ -41,6 +41,8 @@ type Config struct {
 	Hedge time.Duration
 	// Local is what this process can read itself; nil if there is nothing.
 	Local Local
+	// Runs are the small blocks that this process's node hands out; nil where it is no node's.
+	Runs Runs
 	// Window bounds the pieces of one large transfer that are under way; 0 means 8.
 	Window int
 }
@@ -84,6 +86,7 @@ type Heap struct {
 	regs   *quorums
 	pace   *pace
 	leases *leases
+	guest  *guest
 }
 
 type leader struct {
@@ -103,7 +106,7 @@ func New(cfg Config) (*Heap, error) {
 	if _, err := rand.Read(h.id[:]); err != nil {
 		return nil, fmt.Errorf("draw a client id: %w", err)
 	}
-	h.leases = &leases{}
+	h.leases, h.guest = &leases{}, &guest{}
 	h.regs = &quorums{doubt: map[message.NodeID]time.Time{}}
 	if _, err := rand.Read(h.regs.writer[:]); err != nil {
 		return nil, fmt.Errorf("draw a writer id: %w", err)
@@ -119,7 +122,7 @@ func (h *Heap) Idempotent(id message.ClientID) *Heap {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	k := &Heap{cfg: h.cfg, id: id, dir: h.dir, leaders: map[message.CompanyID]leader{}, rooms: map[message.CompanyID]room{},
-		spanTxn: map[message.Addr]message.Txn{}, notice: h.notice, trace: h.trace, regs: h.regs, pace: h.pace, leases: h.leases}
+		spanTxn: map[message.Addr]message.Txn{}, notice: h.notice, trace: h.trace, regs: h.regs, pace: h.pace, leases: h.leases, guest: h.guest}
 	for c, l := range h.leaders {
 		k.leaders[c] = l
 	}

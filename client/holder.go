@@ -50,13 +50,18 @@ func (h *Heap) Forward(ctx context.Context, company message.CompanyID, m *messag
 	return r.run(ctx).answer()
 }
 
-// byHolder asks the node that holds a lease over what the request touches. Nil means that the leader is to be
-// asked, under the same number.
-func (r *request) byHolder(ctx context.Context, l held) *message.Message {
+// byHolder asks the node that holds a lease over what the request touches. Nil without an error means that the leader
+// is to be asked, under the same number.
+func (r *request) byHolder(ctx context.Context, l held) (*message.Message, error) {
 	// A write that the holder would absorb is known by its number to nobody else: asked again elsewhere it
-	// could be done twice. A keyed one is asked again anywhere, so it always goes through the log.
+	// could be done twice, also when the lease is over, for it may have been written back before. So once the holder
+	// may have it, only its answer counts. A keyed one is asked again anywhere, so it always goes through the log.
 	absorb := l.WriteBack && r.m.Op == message.WRITE && !r.h.seqs.pinned
 	if absorb {
+		value := r.m.Value
+		r.m.Flags, r.m.Value = r.m.Flags|message.WriteBack, l.Session
+		defer func() { r.m.Flags, r.m.Value = r.m.Flags&^message.WriteBack, value }()
+	} else if l.WriteBack && r.m.Op == message.READ { // who reads elsewhere is not shown what is only there
 		r.m.Flags |= message.WriteBack
 		defer func() { r.m.Flags &^= message.WriteBack }()
 	}
@@ -64,19 +69,23 @@ func (r *request) byHolder(ctx context.Context, l held) *message.Message {
 	defer r.leave(l)
 	for round := 0; ; round++ {
 		if a, _ := r.ask(ctx, l.node); a != nil {
-			return a
+			return a, nil
 		}
-		if r.turned || ctx.Err() != nil || message.CodeOf(r.last) == message.Busy {
-			return nil
+		mayHave := absorb && (r.sent || r.open()) // and only its holder can tell
+		if r.turned || ctx.Err() != nil || message.CodeOf(r.last) == message.Busy && !mayHave {
+			return nil, nil
 		}
 		if r.silent[l.node] {
 			r.h.leases.hush(l, time.Now().Add(4*r.h.cfg.Attempt))
 		}
-		if !absorb || !r.sent || !time.Now().Before(l.until) {
-			return nil
+		switch {
+		case !mayHave:
+			return nil, nil
+		case r.astray || !time.Now().Before(l.until):
+			return nil, message.Errorf(message.Timeout, "node %s, which held the lease on %s, may have kept the write, and is not there any more to tell; whether it happened cannot be known; read it, and write again if it did not", l.node, r.m.Address)
 		}
 		if a, over := r.rest(ctx, round); a != nil || over || r.turned {
-			return a
+			return a, nil
 		}
 	}
 }
@@ -94,17 +103,26 @@ func (r *request) leave(l held) {
 	delete(r.silent, l.node)
 }
 
-// judgeHolder says what a holder's answer means: it ends the request, or sends it to the leader, or neither.
+// judgeHolder says what a holder's answer means: it ends the request, or sends it to the leader, or neither. A refusal
+// to absorb that names the session is the last word of the holder that may have: it knows the write by its number.
+// Any other speaks for one copy only, and one that was sent before may have been absorbed by an older session.
 func (r *request) judgeHolder(l held, a *message.Message) *message.Message {
+	turn := func() {
+		if r.m.Flags&message.WriteBack == 0 || !r.sent && !r.open() || a.Value == l.Session {
+			r.turned = true
+		} else {
+			r.astray = a.Status == message.Fenced
+		}
+	}
 	switch a.Status {
 	case message.NotLeader, message.Stale, message.Fenced: // it has no such lease, or not any more
 		r.h.leases.forget(l)
 		if a.Status == message.NotLeader && a.Final != message.NoNode {
 			r.h.learnLeader(r.company, a.Final, a.Term)
 		}
-		r.turned = true
+		turn()
 	case message.Busy, message.Unavailable, message.Unsupported, message.Leased:
-		r.turned = true
+		turn()
 	case message.Retry:
 		r.sent = true
 	default:

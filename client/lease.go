@@ -59,7 +59,8 @@ func checkLease(mode string, length time.Duration) error {
 }
 
 // Release has the node that the user is on give back its lease on the page at a, and write back first what is
-// dirty. Fenced means that the node has no lease there, or that it was over.
+// dirty. Fenced means that the node has no lease there, or that it was over; where a lease is returned, it was given
+// back, but some of what was written under it is lost.
 func (h *Heap) Release(ctx context.Context, a message.Addr) (message.Lease, error) {
 	holder := h.holder()
 	p, err := h.find(ctx, a)
@@ -67,7 +68,7 @@ func (h *Heap) Release(ctx context.Context, a message.Addr) (message.Lease, erro
 		return message.Lease{}, err
 	}
 	answer, err := h.release(ctx, holder, p)
-	if err == nil && answer.Status == message.Fenced && p.left == 0 {
+	if err == nil && answer.Status == message.Fenced && len(answer.Blocks) == 0 && p.left == 0 {
 		// Where the address is of a part in another company, the lease is there.
 		if q, ok := h.resolve(ctx, a); ok && q.behind != p.behind {
 			answer, err = h.release(ctx, holder, q)
@@ -76,16 +77,20 @@ func (h *Heap) Release(ctx context.Context, a message.Addr) (message.Lease, erro
 	switch {
 	case err != nil:
 		return message.Lease{}, err
-	case answer.Status == message.Fenced:
+	case answer.Status == message.Fenced && answer.Token == 0:
 		return message.Lease{}, noLease(holder, a, answer)
-	case answer.Status != message.Done:
+	case answer.Status != message.Done && answer.Status != message.Fenced:
 		return message.Lease{}, answer.Err()
 	}
 	l, err := decodeLease(answer.Data)
-	if err == nil {
-		h.leases.forget(held{Lease: l})
+	if err != nil {
+		return l, err
 	}
-	return l, err
+	h.leases.forget(held{Lease: l})
+	if answer.Status == message.Fenced {
+		return l, message.Errorf(message.Fenced, "the lease is given back, but lost are %s: it was over before they were written back", lost(answer))
+	}
+	return l, nil
 }
 
 func (h *Heap) release(ctx context.Context, holder message.NodeID, p place) (*message.Message, error) {
@@ -102,6 +107,9 @@ func noLease(holder message.NodeID, a message.Addr, answer *message.Message) err
 	} else if answer.Text != "" {
 		text += ": " + answer.Text
 	}
+	if len(answer.Blocks) > 0 {
+		text += "; lost with an earlier one are " + lost(answer)
+	}
 	return message.Errorf(message.Fenced, "%s; `leases` shows those of all nodes", text)
 }
 
@@ -111,7 +119,7 @@ func (h *Heap) Sync(ctx context.Context, a message.Addr) (uint64, error) {
 	m := message.New(message.SYNC)
 	var company message.CompanyID
 	if a != 0 {
-		p, err := h.locate(a)
+		p, err := h.find(ctx, a)
 		if err != nil {
 			return 0, err
 		}
@@ -179,7 +187,7 @@ const leasePage = 1000
 // Leases lists the leases of every company, by address, as the companies' leaders know them. Beside an error
 // there are those of the companies that answered.
 func (h *Heap) Leases(ctx context.Context) ([]message.Lease, error) {
-	d := h.directory()
+	d := h.current(ctx)
 	var (
 		wg    sync.WaitGroup
 		mu    sync.Mutex // guards what follows

@@ -412,7 +412,8 @@ func (h *Heap) withBehind(blocks []message.Block) []message.Block {
 // Table lists allocations by address, from `from` on, at most limit; fewer mean the end. It is put
 // together from the companies' leaders one after another and is no atomic view.
 func (h *Heap) Table(ctx context.Context, from message.Addr, limit int) ([]message.Allocation, error) {
-	d := h.directory()
+	h.told(ctx)
+	d := h.current(ctx)
 	first := message.CompanyID(1)
 	if c, ok := from.Company(); ok {
 		first = c

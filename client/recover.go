@@ -44,41 +44,70 @@ func (r Recovery) Loses() string {
 const (
 	recoverTries = 5 // while the directory changes between the look and the leap
 	recoverLook  = 100 * time.Millisecond
+	// leaderGoes is for how long who answers is asked again that has a leader whom the others do not know of: one that
+	// has lost its majority resigns by itself, and its followers notice, within a few times the time of an election.
+	leaderGoes = 2 * time.Second
 )
 
 // Survey looks at what survives of a company. It refuses where a majority of its owners answers, for then nothing is
-// lost, and where nobody does.
+// lost, where an owner that answers has a leader, for then a majority lives that is out of reach from here, and where
+// nobody answers.
 func (h *Heap) Survey(ctx context.Context, company message.CompanyID) (Recovery, error) {
+	for begin := time.Now(); ; {
+		r, led, err := h.surviving(ctx, company)
+		if err != nil || led == nil {
+			return r, err
+		}
+		if time.Since(begin) > leaderGoes {
+			return r, message.Errorf(message.InvalidArgument, "company %s has a majority: node %s says that node %s leads it; nodes %s do not answer here, and need not be dead; nothing was done",
+				company, led.by, led.leader, list(r.Missing))
+		}
+		select {
+		case <-time.After(recoverLook):
+		case <-ctx.Done():
+			return r, ctx.Err()
+		}
+	}
+}
+
+// led is that an owner hears from its company's leader.
+type led struct{ by, leader message.NodeID }
+
+// surviving is one look at what survives; led is set where an owner that certainly votes has a leader.
+func (h *Heap) surviving(ctx context.Context, company message.CompanyID) (Recovery, *led, error) {
 	d, err := h.Directory(ctx)
 	if err != nil {
-		return Recovery{}, err
+		return Recovery{}, nil, err
 	}
 	c := d.Company(company)
 	if c == nil {
-		return Recovery{}, message.Errorf(message.InvalidArgument, "company %s does not exist; there are 1 to %d", company, len(d.Companies)-1)
+		return Recovery{}, nil, message.Errorf(message.InvalidArgument, "company %s does not exist; there are 1 to %d", company, len(d.Companies)-1)
 	}
 	if company == 0 {
-		return Recovery{}, message.Errorf(message.Unsupported, "company 0 is the directory, and cannot begin anew: that would have to be written in the directory itself, which needs a majority of nodes %s; "+
+		return Recovery{}, nil, message.Errorf(message.Unsupported, "company 0 is the directory, and cannot begin anew: that would have to be written in the directory itself, which needs a majority of nodes %s; "+
 			"bring back as many of them as it lacks with revive, from a copy of their files if need be", list(c.OwnerNodes()))
 	}
 	r := Recovery{Company: company, Generation: c.Generation + 1, Survivors: []Survivor{}, Missing: []message.NodeID{}, epoch: d.Epoch}
 	voters, answering := 0, 0
+	var leads *led
 	said := h.owners(ctx, c)
 	for _, o := range c.Owners {
-		if !o.Joining {
-			voters++
+		x, ok := said[o.Replica]
+		if sure := votes(c, o); sure && ok {
+			voters, answering = voters+1, answering+1
+			if x.Leader != nil {
+				leads = &led{o.Node, *x.Leader}
+			}
+		} else if !ok {
+			voters++ // at worst
 		}
-		index, ok := said[o.Replica]
 		if !ok {
 			if !slices.Contains(r.Missing, o.Node) {
 				r.Missing = append(r.Missing, o.Node)
 			}
 			continue
 		}
-		if !o.Joining {
-			answering++
-		}
-		r.Survivors = append(r.Survivors, Survivor{Node: o.Node, Index: index, replica: o.Replica})
+		r.Survivors = append(r.Survivors, Survivor{Node: o.Node, Index: x.Applied, replica: o.Replica})
 	}
 	slices.SortStableFunc(r.Survivors, func(a, b Survivor) int {
 		if a.Index != b.Index && a.Index < b.Index {
@@ -90,26 +119,41 @@ func (h *Heap) Survey(ctx context.Context, company message.CompanyID) (Recovery,
 	})
 	switch {
 	case ctx.Err() != nil:
-		return r, ctx.Err()
+		return r, nil, ctx.Err()
 	case 2*answering > voters:
-		return r, message.Errorf(message.InvalidArgument, "company %s has a majority: %d of its %d owners answer, and nothing of it is lost; nothing was done", company, answering, voters)
+		return r, nil, message.Errorf(message.InvalidArgument, "company %s has a majority: %d of its %d owners answer, and nothing of it is lost; nothing was done", company, answering, voters)
+	case len(r.Survivors) == 0 && beginning(c):
+		return r, nil, message.Errorf(message.Unavailable, "company %s begins anew on node %s already, which has all that is left of it and does not serve yet; revive it if it is dead", company, c.Owners[0].Node)
 	case len(r.Survivors) == 0 || r.Survivors[0].Index == 0:
-		return r, message.Errorf(message.Unavailable, "no owner of company %s answers that has any of it: nothing survives that it could begin anew from; revive one of nodes %s", company, list(c.OwnerNodes()))
+		return r, nil, message.Errorf(message.Unavailable, "no owner of company %s answers that has any of it: nothing survives that it could begin anew from; revive one of nodes %s", company, list(c.OwnerNodes()))
 	}
 	r.Node, r.Index, r.replica = r.Survivors[0].Node, r.Survivors[0].Index, r.Survivors[0].replica
-	return r, nil
+	return r, leads, nil
+}
+
+// votes says whether Raft certainly counts the vote of an owner. While a change of owners is under way who joins may
+// have got its vote, and who leaves may have lost it, and then it does not hear that its leader is gone.
+func votes(c *message.Company, o message.Owner) bool {
+	return !o.Joining && !o.Leaving && !slices.ContainsFunc(c.Owners, func(j message.Owner) bool {
+		return j.Joining && (j.Instead == o.Replica || j.Node == o.Node)
+	})
+}
+
+// beginning says whether a company has one owner, with whom it began anew.
+func beginning(c *message.Company) bool {
+	return len(c.Owners) == 1 && len(c.Founders) == 1 && c.Founders[0].From != 0 && c.Founders[0].Replica == c.Owners[0].Replica
 }
 
 // owners asks the owners of a company how far they are, by replica. Who does not run the replica that the directory
 // lists is not there.
-func (h *Heap) owners(ctx context.Context, c *message.Company) map[uint64]uint64 {
+func (h *Heap) owners(ctx context.Context, c *message.Company) map[uint64]message.ReplicaStatus {
 	ctx, cancel := context.WithTimeout(ctx, statusMost)
 	defer cancel()
 	var (
 		mu sync.Mutex
 		wg sync.WaitGroup
 	)
-	said := map[uint64]uint64{}
+	said := map[uint64]message.ReplicaStatus{}
 	for _, o := range c.Owners {
 		wg.Go(func() {
 			s, _, ok := h.howAreYou(ctx, o.Node)
@@ -119,7 +163,7 @@ func (h *Heap) owners(ctx context.Context, c *message.Company) map[uint64]uint64
 			for _, r := range s.Replicas {
 				if r.Company == c.ID && r.Replica == o.Replica {
 					mu.Lock()
-					said[o.Replica] = r.Applied
+					said[o.Replica] = r
 					mu.Unlock()
 				}
 			}
@@ -141,13 +185,24 @@ func (h *Heap) Recover(ctx context.Context, company message.CompanyID, yes bool)
 			return r, message.Errorf(message.InvalidArgument, "%s Nothing was done; say yes to go on: --yes in a shell, {\"yes\": true} over HTTP", r.Loses())
 		}
 		err = h.Change(ctx, message.RECOVER, message.Move{Company: company, Node: r.Node, From: r.replica, Epoch: r.epoch})
-		if err == nil {
+		if err == nil || message.CodeOf(err) == message.Stale && h.isBegun(ctx, r) {
 			return r, h.begun(ctx, r)
 		}
 		if message.CodeOf(err) != message.Stale || try == recoverTries {
 			return r, fmt.Errorf("recover company %s: %w", company, err)
 		}
 	}
+}
+
+// isBegun says whether a company begins anew just so as was asked: it was, and the answer was lost, or somebody else
+// was as fast.
+func (h *Heap) isBegun(ctx context.Context, r Recovery) bool {
+	d, err := h.Directory(ctx)
+	if err != nil {
+		return false
+	}
+	c := d.Company(r.Company)
+	return c != nil && c.Generation == r.Generation && len(c.Founders) == 1 && c.Founders[0].Node == r.Node && c.Founders[0].From == r.replica
 }
 
 // begun waits until a company that begins anew has a leader.

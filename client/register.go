@@ -190,14 +190,29 @@ func (h *Heap) RegisterMembers(ctx context.Context) (message.Registers, error) {
 	return d.Registers, err
 }
 
-// SpreadRegisters has the registers kept on exactly these nodes, and returns when they are.
+// SpreadRegisters has the registers kept on exactly these nodes, and returns when they are. It is refused where too few
+// of them answer, and as Fenced where another change came first.
 func (h *Heap) SpreadRegisters(ctx context.Context, nodes []message.NodeID, progress func(string)) error {
-	if err := h.Change(ctx, message.REGCHANGE, nodes); err != nil {
+	d, err := h.decided(ctx)
+	if err != nil {
 		return err
 	}
 	wanted := slices.Clone(nodes)
 	slices.Sort(wanted)
 	wanted = slices.Compact(wanted)
+	are := func(members []message.Member) bool {
+		return slices.EqualFunc(members, wanted, func(m message.Member, n message.NodeID) bool { return m.Node == n })
+	}
+	if !are(d.Registers.Members) { // where they are they can stay
+		if err := h.takers(ctx, d, wanted); err != nil {
+			return err
+		}
+	}
+	m := message.New(message.REGCHANGE)
+	m.Data, m.Size = message.JSON(nodes), d.Registers.Epoch
+	if err := h.directly(ctx, m); err != nil {
+		return err
+	}
 	told := ""
 	for {
 		d, err := h.Directory(ctx)
@@ -205,7 +220,7 @@ func (h *Heap) SpreadRegisters(ctx context.Context, nodes []message.NodeID, prog
 			return message.Errorf(message.Timeout, "the registers are still moving, which goes on without this command; look with reg members")
 		}
 		r := d.Registers
-		if len(r.Next) == 0 && slices.EqualFunc(r.Members, wanted, func(m message.Member, n message.NodeID) bool { return m.Node == n }) {
+		if len(r.Next) == 0 && are(r.Members) {
 			return nil // a directory that has not yet heard of the change has other members
 		}
 		if text := fmt.Sprintf("registers move from nodes %s to %s", memberList(r.Members), list(wanted)); progress != nil && text != told {
@@ -218,6 +233,49 @@ func (h *Heap) SpreadRegisters(ctx context.Context, nodes []message.NodeID, prog
 		}
 	}
 }
+
+// takers refuses to have registers kept where, of some shard, no quorum answers: from the moment at which the change
+// begins every operation needs the new replicas, too, and without them it never ends.
+func (h *Heap) takers(ctx context.Context, d *message.Directory, nodes []message.NodeID) error {
+	next := d.Registers
+	next.Members, next.Next = nil, nil
+	for _, id := range nodes {
+		if n := d.Node(id); n != nil { // the directory refuses others
+			next.Members = append(next.Members, message.Member{Node: id, Incarnation: n.Incarnation})
+		}
+	}
+	var (
+		wg    sync.WaitGroup
+		mu    sync.Mutex // guards there
+		there = map[message.Member]bool{}
+	)
+	for _, to := range next.Members {
+		wg.Go(func() {
+			a, err := h.call(ctx, to.Node, message.New(message.REGCONF), takersWait)
+			if err == nil && a.Status == message.Done && a.Index == to.Incarnation {
+				mu.Lock()
+				there[to] = true
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	short, few := ring.Short(next, func(m message.Member) bool { return there[m] })
+	if err := ctx.Err(); err != nil || !few {
+		return err
+	}
+	var silent []message.Member
+	for _, m := range short {
+		if !there[m] {
+			silent = append(silent, m)
+		}
+	}
+	return message.Errorf(message.Unavailable, "registers cannot be kept on nodes %s: of nodes %s, which would keep some of them, %s do not answer, or have lost their disk; nothing was changed; revive those, or name others",
+		list(nodes), memberList(short), memberList(silent))
+}
+
+// takersWait is for what a node says of its disk, which may be slow.
+const takersWait = 2 * time.Second
 
 func memberList(members []message.Member) string {
 	nodes := make([]message.NodeID, len(members))

@@ -34,6 +34,7 @@ type request struct {
 	took     time.Duration   // of the last attempt
 	lease    *held           // whose holder is being asked; nil: the company
 	turned   bool            // the holder sent it away
+	astray   bool            // the holder has begun a new session, and an older one may have absorbed it
 
 	under    []*attempt // that are under way, oldest first
 	room     [2]*attempt
@@ -81,8 +82,8 @@ func (h *Heap) run(ctx context.Context, company message.CompanyID, m *message.Me
 	}
 	if n, write, ok := touched(m); ok && m.Token == 0 {
 		if l, ok := h.leases.over(m.Address, n, write, r.begin); ok {
-			if a := r.byHolder(ctx, l); a != nil {
-				return result{a, nil, true}
+			if a, err := r.byHolder(ctx, l); a != nil || err != nil {
+				return result{a, err, true}
 			}
 			if ctx.Err() != nil {
 				return result{nil, r.giveUp(ctx), r.sent}

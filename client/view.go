@@ -196,6 +196,23 @@ func Wanted(d *message.Directory, id message.CompanyID) int {
 	return min(max(d.Settings.Replicas, 1), nodes)
 }
 
+// Lacking is how many owners a company lacks that are alive, of those that it should have. One beside which another
+// replica joins on the same node has lost its disk.
+func Lacking(d *message.Directory, id message.CompanyID, alive func(message.NodeID) bool) int {
+	c := d.Company(id)
+	if c == nil {
+		return 0
+	}
+	lacks := Wanted(d, id)
+	for _, o := range c.Owners {
+		lost := slices.ContainsFunc(c.Owners, func(j message.Owner) bool { return j.Joining && j.Node == o.Node })
+		if !o.Joining && !lost && alive(o.Node) {
+			lacks--
+		}
+	}
+	return max(0, lacks)
+}
+
 // Elections merges what all nodes saw of elections.
 func (h *Heap) Elections(ctx context.Context) ([]message.Tenure, error) {
 	var all [][]message.Tenure

@@ -35,7 +35,10 @@ const (
 
 // DataVersion is the version of the files that a cluster keeps, and of the rules by which a log is applied: owners that
 // replay it by different ones would differ.
-const DataVersion = 3
+const DataVersion = 4
+
+// beforeRuns is the version of clusters that have no runs. They are opened as they are.
+const beforeRuns = 3
 
 // Config is how a cluster is to be started. What is zero is as the kept directory has it, and as the
 // Default constants say for a new cluster.
@@ -81,6 +84,7 @@ type Config struct {
 	ReplaceAfter int    // ms that a node may be dead before others take its place; negative: for ever
 	Cache        uint64 // bytes of leased pages that a node keeps
 	WriteBack    *bool  // holders of exclusive leases may keep writes to themselves
+	Runs         *int   // small blocks that a node has set aside at once; 0: none
 }
 
 // Registry is what the launcher asks of the directory. client.Heap has it.
@@ -138,6 +142,9 @@ func (c Config) withDefaults() (Config, error) {
 	if c.RegisterReplicas < 0 || c.RegisterReplicas > message.MaxReplicas {
 		return bad("%d replicas of a register are not possible; ask for 1 to %d", c.RegisterReplicas, message.MaxReplicas)
 	}
+	if c.Runs != nil && (*c.Runs < 0 || *c.Runs > message.MaxRun) {
+		return bad("runs of %d blocks are not possible; ask for 1 to %d, or 0 for none", *c.Runs, message.MaxRun)
+	}
 	if c.Acks != "" && c.Acks != "majority" && c.Acks != "all" {
 		return bad("acks %s is unknown; it is majority or all", message.Quote(c.Acks))
 	}
@@ -171,6 +178,9 @@ func (c *Config) settle(found *kept) (message.Settings, error) {
 	if found != nil {
 		s := found.Settings
 		c.change(&s)
+		if s.Version < DataVersion && s.Runs != 0 {
+			return s, message.Errorf(message.InvalidArgument, "%s holds a cluster of version %d, which has no runs; leave --runs out, or make a new one in another directory", c.Data, s.Version)
+		}
 		return s, c.agrees(found)
 	}
 	s := message.Settings{Version: DataVersion, Nodes: or(c.Nodes, DefaultNodes), Replicas: or(c.Replicas, DefaultReplicas),
@@ -215,6 +225,9 @@ func (c *Config) change(s *message.Settings) {
 	s.Cache = or(c.Cache, s.Cache)
 	if c.WriteBack != nil {
 		s.WriteBack = *c.WriteBack
+	}
+	if c.Runs != nil {
+		s.Runs = *c.Runs
 	}
 }
 

@@ -185,8 +185,8 @@ func (s *store) read() (*kept, error) {
 	if err := json.Unmarshal(b, &version); err != nil {
 		return nil, damaged(path, err)
 	}
-	if v := version.Settings.Version; v != DataVersion {
-		return nil, message.Errorf(message.InvalidArgument, "%s is of version %d, and this program keeps version %d; use the program that made it, or give another directory", s.dir, v, DataVersion)
+	if v := version.Settings.Version; v != DataVersion && v != beforeRuns {
+		return nil, message.Errorf(message.InvalidArgument, "%s is of version %d, and this program keeps versions %d and %d; use the program that made it, or give another directory", s.dir, v, beforeRuns, DataVersion)
 	}
 	var k kept
 	if err := strictJSON(b, &k); err != nil {

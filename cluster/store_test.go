@@ -82,7 +82,8 @@ func TestDamagedDirectory(t *testing.T) {
 		code     message.Code
 		words    []string
 	}{
-		{`"version": 3`, `"version": 4`, message.InvalidArgument, []string{"version 4", "version 3"}},
+		{`"version": 4`, `"version": 5`, message.InvalidArgument, []string{"version 5", "versions 3 and 4"}},
+		{`"version": 4`, `"version": 2`, message.InvalidArgument, []string{"version 2", "versions 3 and 4"}},
 		{`{`, `[`, message.Corrupt, []string{clusterFile, "damaged"}},
 		{`"nodes": 2`, `"nodes": 3`, message.Corrupt, []string{"damaged", "3 nodes, 2 hosts"}},
 		{`"nodes": 2`, `"nodes": -1`, message.Corrupt, []string{"damaged"}},
@@ -144,6 +145,30 @@ func TestDamagedNodesStayDead(t *testing.T) {
 	}
 	_, err := Start(within(t), Config{Data: data})
 	refused(t, err, message.Corrupt, "no node could be started")
+}
+
+// What was made before there were runs is opened as it is, and has none.
+func TestClusterBeforeRuns(t *testing.T) {
+	found := &kept{Settings: message.Settings{Version: beforeRuns, Nodes: 1, Replicas: 3}, Hosts: []string{""}, Incarnations: []uint64{0}}
+	s := &store{dir: t.TempDir()}
+	if err := s.save(found); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.read(); err != nil || got.Settings.Version != beforeRuns {
+		t.Fatalf("%+v %v", got, err)
+	}
+	runs, none := 64, 0
+	c := Config{Runs: &runs}
+	_, err := c.settle(found)
+	refused(t, err, message.InvalidArgument, "version 3", "no runs")
+	for _, c := range []Config{{}, {Runs: &none}} {
+		if s, err := c.settle(found); err != nil || s.Version != beforeRuns || s.Runs != 0 {
+			t.Fatalf("%+v %v", s, err)
+		}
+	}
+	if s, err := c.settle(&kept{Settings: message.Settings{Version: DataVersion, Nodes: 1}, Hosts: []string{""}, Incarnations: []uint64{0}}); err != nil || s.Runs != 64 {
+		t.Fatalf("%+v %v", s, err)
+	}
 }
 
 func TestKeptFileIsReadable(t *testing.T) {

@@ -49,8 +49,9 @@ type Applied struct {
 
 // entry is the Raft entry that is being applied.
 type entry struct {
-	index uint64
-	node  message.NodeID
+	index   uint64
+	node    message.NodeID
+	message int // of the batch, that is being done
 	*Applied
 }
 
@@ -95,6 +96,12 @@ func operations(op message.Op) (operation, bool) {
 		return operation{"release", (*Company).release}, true
 	case message.EXPIRE:
 		return operation{"expire", (*Company).expire}, true
+	case message.RUN:
+		return operation{"set aside", (*Company).setAside}, true
+	case message.CLAIM:
+		return operation{"claim", (*Company).claim}, true
+	case message.SETTLE:
+		return operation{"settle", (*Company).settle}, true
 	case message.CAPACITY:
 		return operation{"set the capacity", (*Company).capacity}, true
 	}
@@ -123,8 +130,9 @@ func (c *Company) Apply(index uint64, b *message.Batch) Applied {
 	c.clients.expire(c.clock)
 	c.ended.expire(c.clock)
 	a := Applied{Results: make([]Result, len(b.Messages))}
-	e := &entry{index, b.Node, &a}
+	e := &entry{index: index, node: b.Node, Applied: &a}
 	for i, m := range b.Messages {
+		e.message = i
 		a.Results[i] = c.once(e, m)
 	}
 	return a

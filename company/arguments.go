@@ -39,6 +39,8 @@ func (c *Company) arguments(m *message.Message) *Result {
 		if m.Token == 0 {
 			return wrong("EXPIRE names no lease: say its token")
 		}
+	case message.RUN, message.CLAIM, message.SETTLE:
+		return c.runnable(m)
 	case message.RESERVE, message.COMMIT, message.CONFIRM, message.ABORT, message.OUTCOME, message.DROP, message.FINISH:
 		return c.transactional(m)
 	}

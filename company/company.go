@@ -63,6 +63,9 @@ type Company struct {
 	byTxn   *btree.BTreeG[*tie]
 	pages   *page.Store
 	leases  *lease.Table
+	runs    *btree.BTreeG[*run]    // by node and number
+	settled *btree.BTreeG[settled] // by node
+	lastRun uint64                 // the greatest number that a run got
 	clients clients
 	ended   ended
 	lead    lead
@@ -91,6 +94,8 @@ func New(cfg Config) *Company {
 		byTxn:   btree.NewG(treeDegree, txnLess),
 		pages:   new(page.Store),
 		leases:  lease.New(),
+		runs:    btree.NewG(treeDegree, runLess),
+		settled: btree.NewG(treeDegree, settledLess),
 		clients: newClients(),
 		ended:   newEnded(),
 		lead:    lead{node: message.NoNode},
@@ -123,7 +128,7 @@ type Extent struct {
 	Address     message.Addr
 	Size        uint64
 	State       message.State
-	Home        message.Addr // first address of the allocation; 0 for what is only reserved
+	Home        message.Addr // first address of the allocation; 0 for what is only reserved, or set aside
 	HomeCompany message.CompanyID
 	Txn         message.Txn     // zero for what does not span companies
 	Blocks      []message.Block // of a home: all of them
@@ -132,6 +137,10 @@ type Extent struct {
 func (c *Company) extent(r record) Extent {
 	a := c.addr(r.at)
 	x := Extent{Address: a, Size: r.size, State: r.state, Home: a, HomeCompany: c.cfg.ID}
+	if !r.live() {
+		x.State, x.Home = message.Reserved, 0
+		return x
+	}
 	if r.tied() {
 		t := c.tieAt(r.at)
 		x.Txn, x.Home, x.HomeCompany = t.txn, t.home, t.company

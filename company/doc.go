@@ -34,12 +34,13 @@
 //	C4  Each reserved, part and home extent has one tie to its transaction, and a transaction has one tie.
 //	C5  A transaction that has a tie has not ended, and one that has ended gets no tie: a late RESERVE or
 //	    COMMIT is refused.
+//	R1  What is set aside for a node is allocated, and nobody's until it is open: docs/design/runs.md has R1 to R8.
 //	C6  A client's kept answers lie in [low, low+MaxWindow). A request with a kept answer changes nothing.
 //
 // Verify checks them all. Apply and Snapshot need the company for themselves; Read, Status, Extent,
 // Extents, Pending, Lead, Precheck and String may run beside each other. Section 4 of package message
 // says what "once" means, section 5 how allocations span companies, section 10 what leases are; package lease has
-// their table and docs/design/leases.md their rules, L1 to L7.
+// their table and docs/design/leases.md their rules, L1 to L7. Section 11 says what runs are (run.go).
 //
 // Next: package owner, which replicates a company.
 package company

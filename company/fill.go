@@ -34,7 +34,7 @@ func (c *Company) fill(m *message.Message) *message.Message {
 				return true
 			}
 			x.Txn, b.Behind = txn, a
-		case r.state != message.Allocated:
+		case r.state != message.Allocated || !r.live():
 			return true
 		}
 		x.Blocks = append(x.Blocks, b)

@@ -68,6 +68,10 @@ func FuzzLoad(f *testing.F) {
 		d.do(leaseOf(node, message.HeapBase+message.PageSize, 0))
 	}
 	f.Add(payload(save(f, d.Company)))
+	number := d.do(runOf(3, 7, 100, 40)).Token
+	d.do(claimOf(3, 7, number, 5, 20))
+	d.do(msg(message.SETTLE, func(m *message.Message) { m.Final, m.Value = 4, 9 }))
+	f.Add(payload(save(f, d.Company)))
 	f.Fuzz(func(t *testing.T, p []byte) {
 		if _, err := Load(bytes.NewReader(p), cfg); err == nil && len(p) == 0 {
 			t.Fatal("nothing was loaded")

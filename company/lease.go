@@ -13,8 +13,9 @@ import (
 
 // LeaseEvent is a lease that was granted or that ended.
 type LeaseEvent struct {
-	Lease lease.Lease
-	Ended bool
+	Lease   lease.Lease
+	Ended   bool
+	Message int // of the batch that did it
 }
 
 // pagesOf is which pages the n bytes at off touch; n is not 0.
@@ -125,12 +126,12 @@ func (c *Company) grant(e *entry, m *message.Message) Result {
 	}
 	out := c.leases.Grant(e.index, want)
 	for _, l := range out.Ended {
-		e.Leases = append(e.Leases, LeaseEvent{Lease: l, Ended: true})
+		e.Leases = append(e.Leases, LeaseEvent{Lease: l, Ended: true, Message: e.message})
 	}
 	if out.Code != message.Done {
 		return c.notGranted(m, want, out)
 	}
-	e.Leases = append(e.Leases, LeaseEvent{Lease: out.Lease})
+	e.Leases = append(e.Leases, LeaseEvent{Lease: out.Lease, Message: e.message})
 	x := Result{Address: c.pageAddr(want.First), Size: want.Pages * message.PageSize, Token: out.Lease.Token, Length: out.Lease.Length}
 	c.log(e, m, x.Address, x.Size)
 	return x
@@ -193,7 +194,7 @@ func (c *Company) endLease(e *entry, m *message.Message) Result {
 }
 
 func (c *Company) leaseEnded(e *entry, m *message.Message, l lease.Lease) {
-	e.Leases = append(e.Leases, LeaseEvent{Lease: l, Ended: true})
+	e.Leases = append(e.Leases, LeaseEvent{Lease: l, Ended: true, Message: e.message})
 	c.log(e, m, c.pageAddr(l.First), l.Pages*message.PageSize)
 }
 

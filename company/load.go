@@ -27,6 +27,9 @@ func Load(in io.Reader, cfg Config) (*Company, error) {
 	if version > beforeLeases {
 		c.loadLeases(r)
 	}
+	if version > beforeRuns {
+		c.loadRuns(r)
+	}
 	c.loadPages(r)
 	if err := r.end(); err != nil {
 		return nil, err
@@ -43,8 +46,8 @@ func (c *Company) loadHead(r *reader) (version uint64) {
 	if r.err == nil && string(begin) != magic {
 		r.fail("it begins with %s", message.Quote(string(begin)))
 	}
-	if version = r.num(math.MaxUint64, "version"); r.err == nil && version != snapshotVersion && version != beforeLeases {
-		r.fail("it has version %d, this program reads %d and %d", version, beforeLeases, snapshotVersion)
+	if version = r.num(math.MaxUint64, "version"); r.err == nil && (version < beforeLeases || version > snapshotVersion) {
+		r.fail("it has version %d, this program reads %d to %d", version, beforeLeases, snapshotVersion)
 	}
 	said := Config{ID: message.CompanyID(r.num(math.MaxUint32, "company")), Base: message.Addr(r.num(math.MaxUint64, "base")),
 		Limit: message.Addr(r.num(math.MaxUint64, "limit")), Capacity: r.num(math.MaxUint64, "capacity")}
@@ -107,11 +110,11 @@ func (c *Company) loadRecords(r *reader, ties map[uint32]*tie) {
 		at += r.num(c.cells(), "address of a record")
 		x := record{size: r.num(message.WindowSize, "size of a record")}
 		kind := r.byte()
-		x.at, x.state, x.home = uint32(at), message.State(kind&^homeBit), kind&homeBit != 0
+		x.at, x.state, x.home, x.mark = uint32(at), message.State(kind&(1<<markShift-1)), kind&homeBit != 0, mark(kind&^homeBit>>markShift)
 		if r.err != nil {
 			return
 		}
-		if at >= c.cells() || x.state == message.Free || x.state > message.Freeing || x.home && !x.homed() || !x.home && x.state == message.Freeing {
+		if at >= c.cells() || x.state == message.Free || x.state > message.Freeing || x.mark > lastMark || x.mark != noMark && (x.state != message.Allocated || x.home) || x.home && !x.homed() || !x.home && x.state == message.Freeing {
 			r.fail("the record at %s is in state %d", c.addr(x.at), kind)
 			return
 		}
@@ -208,6 +211,40 @@ func (c *Company) loadLeases(r *reader) {
 	if c.leases, err = lease.Restore(last, all); err != nil {
 		r.fail("%v", err)
 		c.leases = lease.New()
+	}
+}
+
+func (c *Company) loadRuns(r *reader) {
+	c.lastRun = r.num(math.MaxUint64, "last number of a run")
+	for n := r.num(c.cells(), "number of runs"); n > 0 && r.err == nil; n-- {
+		x := &run{node: message.NodeID(r.num(message.MaxNodes-1, "node of a run")), number: r.num(c.lastRun, "number of a run"), session: r.num(math.MaxUint64, "session of a run"),
+			size: r.num(message.MaxRunSize, "size of a run's blocks"), heard: r.num(c.clock, "clock of a run"), order: r.num(math.MaxUint64, "order of a run"),
+			next: int(r.num(message.MaxRun, "claimed blocks")), end: int(r.num(message.MaxRun, "open blocks"))}
+		x.blocks = make([]uint32, r.num(message.MaxRun, "number of a run's blocks"))
+		last := uint64(0)
+		for i := range x.blocks {
+			step := r.num(c.cells(), "address of a run's block")
+			if last += step; r.err == nil && (last >= c.cells() || i > 0 && step == 0) {
+				r.fail("the blocks of run %d are out of order", x.number)
+			}
+			x.blocks[i] = uint32(last)
+		}
+		if top, ok := c.runs.Max(); r.err == nil && (ok && !runLess(top, x) || x.next >= len(x.blocks)) {
+			r.fail("runs are out of order")
+		}
+		if r.err == nil {
+			c.runs.ReplaceOrInsert(x)
+		}
+	}
+	for n := r.num(message.MaxNodes, "number of settled nodes"); n > 0 && r.err == nil; n-- {
+		s := settled{message.NodeID(r.num(message.MaxNodes-1, "a settled node")), r.num(math.MaxUint64, "a settled session")}
+		if top, ok := c.settled.Max(); ok && !settledLess(top, s) || s.session == 0 {
+			r.fail("settled sessions are out of order")
+		}
+		c.settled.ReplaceOrInsert(s)
+	}
+	if r.err == nil && c.lastRun == 0 && c.settled.Len() == 0 {
+		r.fail("it never had a run, and is of version %d", snapshotVersion)
 	}
 }
 

@@ -33,8 +33,11 @@ func (c *Company) malloc(e *entry, m *message.Message) Result {
 // free gives back an allocation. One that spans companies only stops to exist here: its addresses stay
 // taken until FINISH says that its parts elsewhere are given back, too.
 func (c *Company) free(e *entry, m *message.Message) Result {
+	if m.Value != 0 {
+		c.hinted(e, m)
+	}
 	r, ok := c.holder(m.Address)
-	if !ok {
+	if !ok || !r.live() {
 		if m.Address < c.space.High() {
 			return refuse(message.AlreadyFree, "%s is free already; nothing was done", m.Address)
 		}
@@ -51,6 +54,9 @@ func (c *Company) free(e *entry, m *message.Message) Result {
 		if refused := c.fence(m, c.off(start), block.Footprint(c.backed(r))); refused != nil {
 			return *refused
 		}
+	}
+	if r.mark == open {
+		return c.freeOpen(e, m, r)
 	}
 	if !r.home {
 		c.remove(r)
@@ -71,7 +77,7 @@ func (c *Company) free(e *entry, m *message.Message) Result {
 func (c *Company) nothingAt(a message.Addr) Result {
 	near := "allocate first, or list the allocations with t"
 	c.records.DescendLessOrEqual(record{at: c.at(a)}, func(r record) bool {
-		if r.state == message.Allocated {
+		if r.state == message.Allocated && r.live() {
 			near = message.Errorf(message.Done, "the allocation before it is %d bytes at %s", r.size, c.addr(r.at)).Text
 		}
 		return false
@@ -96,7 +102,7 @@ func (c *Company) locate(m *message.Message, n uint64) (uint64, *Result) {
 		return fail(refuse(message.Retry, "%s is reserved for transaction %s, which is not confirmed yet; try again", m.Address, m.Txn))
 	case !part && r.state == message.Freeing:
 		return fail(refuse(message.NotAllocated, "%s is in the allocation at %s, which has been freed", m.Address, start))
-	case !part && r.state != message.Allocated, into >= r.size:
+	case !part && r.state != message.Allocated, !r.live(), into >= r.size:
 		return fail(c.nothingAt(m.Address))
 	case n > r.size-into:
 		return fail(refuse(message.OutOfBounds, "%d bytes at %s were asked for; the allocation has %d bytes at %s, %d of them from there on", n, m.Address, r.size, start, r.size-into))

@@ -51,7 +51,7 @@ func (c *Company) dump(m *message.Message) *message.Message {
 	r, ok := c.holder(m.Address)
 	x := Result{Address: c.addr(r.at), Size: r.size, Blocks: c.blocks(r)}
 	switch {
-	case !ok || r.state != message.Allocated || uint64(m.Address-x.Address) >= r.size:
+	case !ok || r.state != message.Allocated || !r.live() || uint64(m.Address-x.Address) >= r.size:
 		x = c.nothingAt(m.Address)
 	case r.home:
 		x.Txn = c.tieAt(r.at).txn

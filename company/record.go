@@ -11,6 +11,7 @@ type record struct {
 	at    uint32 // start, in units of Alignment from the window's base
 	state message.State
 	home  bool   // of an allocation that spans companies
+	mark  mark   // of a block of a run
 	size  uint64 // as it was asked for; of a home, of the whole allocation
 }
 
@@ -31,7 +32,12 @@ func txnLess(a, b *tie) bool      { return a.txn.Less(b.txn) }
 func (r record) tied() bool { return r.home || r.state == message.Reserved || r.state == message.Part }
 
 // homed says whether it is an allocation that users know.
-func (r record) homed() bool { return r.state == message.Allocated || r.state == message.Freeing }
+func (r record) homed() bool {
+	return (r.state == message.Allocated || r.state == message.Freeing) && r.live()
+}
+
+// live says whether it is somebody's, as far as is known here: what is set aside is not.
+func (r record) live() bool { return r.mark == noMark || r.mark == open }
 
 func (c *Company) addr(at uint32) message.Addr {
 	return c.cfg.Base + message.Addr(at)*message.Alignment

@@ -14,7 +14,8 @@ import (
 
 const (
 	magic           = "dmalloc company\n"
-	snapshotVersion = 2
+	snapshotVersion = 3
+	beforeRuns      = 2 // the version of a company that never had one
 	beforeLeases    = 1 // the version that has none, and is still read
 )
 
@@ -30,6 +31,9 @@ type Snapshot struct {
 	clients []client
 	ended   *btree.BTreeG[end] // by age
 	leases  *lease.Table
+	runs    *btree.BTreeG[*run]
+	settled *btree.BTreeG[settled]
+	lastRun uint64
 	pages   *page.Snapshot
 }
 
@@ -44,7 +48,8 @@ func (c *Company) Snapshot() *Snapshot {
 
 func (c *Company) moment() *Snapshot {
 	return &Snapshot{cfg: c.cfg, index: c.index, clock: c.clock, lead: c.lead, high: c.space.High(),
-		records: c.records.Clone(), ties: c.ties.Clone(), clients: c.clients.snapshot(), ended: c.ended.byAge.Clone(), leases: c.leases.Clone(), pages: c.pages.Snapshot()}
+		records: c.records.Clone(), ties: c.ties.Clone(), clients: c.clients.snapshot(), ended: c.ended.byAge.Clone(), leases: c.leases.Clone(),
+		runs: c.runs.Clone(), settled: c.settled.Clone(), lastRun: c.lastRun, pages: c.pages.Snapshot()}
 }
 
 // Anew makes the snapshot one with which a log begins: no entry of that log is in it. Who led stays, for the terms
@@ -60,6 +65,7 @@ func (s *Snapshot) Anew() *Snapshot {
 //	magic, version; id, base, limit, capacity; index, clock; term, node+1, index of the lead; high-water mark
 //	ties by address, records by address, clients by last use, ended transactions by age: a count, then each
 //	the last token; leases by address and token: a count, then each
+//	from version 3 on: the last number of a run; runs by node and number, settled sessions by node: a count, then each
 //	pages by offset: distance from the one before, at least 1, length without trailing zeros, bytes; then 0
 func (s *Snapshot) WriteTo(out io.Writer) (int64, error) {
 	w := newWriter(out)
@@ -71,7 +77,7 @@ func (s *Snapshot) WriteTo(out io.Writer) (int64, error) {
 // writeState writes all but the pages.
 func (s *Snapshot) writeState(w *writer) {
 	w.bytes([]byte(magic))
-	w.num(snapshotVersion, uint64(s.cfg.ID), uint64(s.cfg.Base), uint64(s.cfg.Limit), s.cfg.Capacity, s.index, s.clock,
+	w.num(s.version(), uint64(s.cfg.ID), uint64(s.cfg.Base), uint64(s.cfg.Limit), s.cfg.Capacity, s.index, s.clock,
 		s.lead.term, uint64(s.lead.node+1), s.lead.index, uint64(s.high))
 	s.writeTies(w)
 	s.writeRecords(w)
@@ -83,6 +89,35 @@ func (s *Snapshot) writeState(w *writer) {
 		return w.err == nil
 	})
 	s.writeLeases(w)
+	if s.version() > beforeRuns {
+		s.writeRuns(w)
+	}
+}
+
+// version is the least that can tell the state: what never had a run is read by programs that know none.
+func (s *Snapshot) version() uint64 {
+	if s.lastRun == 0 && s.settled.Len() == 0 {
+		return beforeRuns
+	}
+	return snapshotVersion
+}
+
+func (s *Snapshot) writeRuns(w *writer) {
+	w.num(s.lastRun, uint64(s.runs.Len()))
+	s.runs.Ascend(func(x *run) bool {
+		w.num(uint64(x.node), x.number, x.session, x.size, x.heard, x.order, uint64(x.next), uint64(x.end), uint64(len(x.blocks)))
+		last := uint32(0)
+		for _, at := range x.blocks {
+			w.num(uint64(at - last))
+			last = at
+		}
+		return w.err == nil
+	})
+	w.num(uint64(s.settled.Len()))
+	s.settled.Ascend(func(x settled) bool {
+		w.num(uint64(x.node), x.session)
+		return w.err == nil
+	})
 }
 
 const (
@@ -120,13 +155,16 @@ func writeBlocks(w *writer, blocks []message.Block) {
 	}
 }
 
-const homeBit = 0x80 // in a record's byte of state
+const (
+	homeBit   = 0x80 // in a record's byte of state
+	markShift = 4    // where its mark is in it
+)
 
 func (s *Snapshot) writeRecords(w *writer) {
 	w.num(uint64(s.records.Len()))
 	var last uint32
 	s.records.Ascend(func(r record) bool {
-		kind := byte(r.state)
+		kind := byte(r.state) | byte(r.mark)<<markShift
 		if r.home {
 			kind |= homeBit
 		}

@@ -105,6 +105,8 @@ func play(t *testing.T, companies map[string]*driver, line string, out *strings.
 			m.Token = n
 		case "length":
 			m.Length = n
+		case "order":
+			m.Index = n
 		case "mode":
 			if strings.HasPrefix(value, "w") {
 				m.Flags |= message.Exclusive

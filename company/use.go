@@ -17,13 +17,18 @@ const (
 	answerBytes = 240
 	endBytes    = 150
 	leaseBytes  = 160
+	runBytes    = 120 // and 4 a block
 )
 
-// Memory counts. It takes as long as there are transactions that span companies, and no longer.
+// Memory counts. It takes as long as there are transactions that span companies, and runs, and no longer.
 func (c *Company) Memory() Memory {
 	m := Memory{Pages: c.pages.Resident(), Left: c.pages.Left()}
 	m.Tables = recordBytes*uint64(c.records.Len()) + freeBytes*uint64(c.space.Len()) + tieBytes*uint64(c.ties.Len()) +
-		clientBytes*uint64(len(c.clients.byID)) + answerBytes*uint64(c.clients.answers) + endBytes*uint64(c.ended.byAge.Len()) + leaseBytes*uint64(c.leases.Len())
+		clientBytes*uint64(len(c.clients.byID)) + answerBytes*uint64(c.clients.answers) + endBytes*uint64(c.ended.byAge.Len()) + leaseBytes*uint64(c.leases.Len()) + runBytes*uint64(c.runs.Len())
+	c.runs.Ascend(func(x *run) bool {
+		m.Tables += 4 * uint64(len(x.blocks))
+		return true
+	})
 	c.ties.Ascend(func(t *tie) bool {
 		m.Tables += blockBytes * uint64(len(t.blocks))
 		return true

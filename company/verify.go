@@ -22,7 +22,7 @@ func (c *Company) Verify() error {
 	if err := c.pages.Check(); err != nil {
 		return err
 	}
-	for _, check := range []func() error{c.verifyRecords, c.verifyTies, c.verifyZeros, c.verifyClients, c.verifyLeases} {
+	for _, check := range []func() error{c.verifyRecords, c.verifyTies, c.verifyZeros, c.verifyClients, c.verifyLeases, c.verifyRuns} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -133,7 +133,7 @@ func (c *Company) verifyZeros() error {
 		from := c.cfg.Base + message.Addr(off)
 		to := from + message.PageSize
 		blank := func(r record) bool {
-			if r.state != message.Allocated && r.state != message.Part {
+			if r.state != message.Allocated && r.state != message.Part || !r.live() {
 				return c.addr(r.at) < to
 			}
 			begin, end := c.addr(r.at), c.addr(r.at)+message.Addr(c.backed(r))
@@ -192,6 +192,9 @@ func (c *Company) String() string {
 	fmt.Fprintf(&b, "index %d, clock %d ms, node %s leads in term %d since index %d\n", c.index, c.clock, c.lead.node, c.lead.term, c.lead.index)
 	c.records.Ascend(func(r record) bool {
 		fmt.Fprintf(&b, "  %s %s %d", c.addr(r.at), r.state, r.size)
+		if r.mark != noMark {
+			b.WriteString([...]string{aside: " aside", open: " open", dropped: " dropped"}[r.mark])
+		}
 		if r.tied() {
 			t := c.tieAt(r.at)
 			fmt.Fprintf(&b, " txn %s home %s in company %s", t.txn, t.home, t.company)
@@ -221,6 +224,14 @@ func (c *Company) String() string {
 		x := c.shown(l)
 		fmt.Fprintf(&b, "  %s %d %s token %d of node %s in session %d for %d ms, write-back %v\n", x.Address, x.Size, x.Mode, x.Token, x.Holder, x.Session, x.LengthMS, x.WriteBack)
 	}
+	c.runs.Ascend(func(x *run) bool {
+		fmt.Fprintf(&b, "run %d of node %s in session %d: %d blocks of %d, claimed %d, open to %d, heard at %d, claim %d\n", x.number, x.node, x.session, len(x.blocks), x.size, x.next, x.end, x.heard, x.order)
+		return true
+	})
+	c.settled.Ascend(func(s settled) bool {
+		fmt.Fprintf(&b, "node %s is settled to session %d\n", s.node, s.session)
+		return true
+	})
 	var sum uint32
 	for off, p := range c.pages.All() {
 		sum = crc32.Update(sum, castagnoli, fmt.Appendf(nil, "%d", off))

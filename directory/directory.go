@@ -99,7 +99,10 @@ func change(d *message.Directory, m *message.Message) company.Result {
 		if m.Value == 1 && m.Size != d.Epoch {
 			return refuse(message.Stale, "D6: a change of the registers' members was planned at epoch %d, the directory is at %d", m.Size, d.Epoch)
 		}
-		return spread(d, m.Data, m.Value == 1)
+		if m.Value == 1 {
+			return spread(d, m.Data, true, 0)
+		}
+		return spread(d, m.Data, false, m.Size)
 	case message.REGDONE:
 		return spreadDone(d, m.Value)
 	case message.JOBADD:

@@ -20,7 +20,7 @@
 //	    REGDONE of the epoch that began it, so what was copied for another change does not count.
 //
 //	D6  A company's owners change one at a time, and only as planned for the directory that there is; so do the
-//	    registers' members, except as a user asks.
+//	    registers' members; as a user asks, only if they are still those that the user has seen.
 //	D7  A node that is gone owns nothing, keeps no registers and does not come back.
 //	D8  No replica that votes in its company leaves the list, and none that does not takes another's place: REPLACE
 //	    carries who votes. A node deletes what the list had and does not have any more.

@@ -8,8 +8,9 @@ import (
 	"dmalloc/ring"
 )
 
-// maxGeneration bounds the generations of a company: its number of a Raft group has 32 bits for them.
-const maxGeneration = 1<<32 - 1
+// maxGeneration bounds the generations of a company. A log's indexes begin at generation * 2^40 in each, and stay below
+// 2^53, beyond which JSON's readers round.
+const maxGeneration = 1<<13 - 1
 
 // recoverFrom begins a company's next generation (D11): one owner, in a new replica, with what the named one holds. Its
 // other owners are on the list no more, nor is a change of them that was under way. It is refused where the directory

@@ -11,8 +11,9 @@ import (
 
 // spread begins to keep the registers on the nodes listed in data, a JSON array. It may replace a change
 // that is under way: until REGDONE everything is on a quorum of the old members too. What was not planned was chosen,
-// unless it is all nodes.
-func spread(d *message.Directory, data []byte, planned bool) company.Result {
+// unless it is all nodes. Whoever chose may say at which epoch of the registers: a request that comes late, or comes
+// again, does not undo what was changed since.
+func spread(d *message.Directory, data []byte, planned bool, seen uint64) company.Result {
 	var nodes []message.NodeID
 	if err := json.Unmarshal(data, &nodes); err != nil || len(nodes) == 0 {
 		return refuse(message.InvalidArgument, "registers need at least one node; name those that shall keep them")
@@ -30,6 +31,12 @@ func spread(d *message.Directory, data []byte, planned bool) company.Result {
 		}
 		next[i] = message.Member{Node: id, Incarnation: n.Incarnation}
 	}
+	if r := &d.Registers; seen != 0 && seen != r.Epoch {
+		if slices.Equal(next, heading(r)) {
+			return company.Result{} // a repetition
+		}
+		return refuse(message.Fenced, "D6: the registers' members have changed since: they were at epoch %d when this was asked for, and are at %d; nothing was done, look at them and ask again", seen, r.Epoch)
+	}
 	setNext(&d.Registers, next)
 	if !planned {
 		d.Chosen = slices.ContainsFunc(d.Nodes, func(n message.Node) bool { return !n.Gone && !slices.Contains(nodes, n.ID) })
@@ -37,13 +44,17 @@ func spread(d *message.Directory, data []byte, planned bool) company.Result {
 	return company.Result{}
 }
 
+// heading are the members when what is under way has ended.
+func heading(r *message.Registers) []message.Member {
+	if len(r.Next) > 0 {
+		return r.Next
+	}
+	return r.Members
+}
+
 // setNext keeps D5. Members that shall stay as they are need no change, and end one.
 func setNext(r *message.Registers, next []message.Member) {
-	wanted := r.Next
-	if len(wanted) == 0 {
-		wanted = r.Members
-	}
-	if slices.Equal(next, wanted) {
+	if slices.Equal(next, heading(r)) {
 		return
 	}
 	if slices.Equal(next, r.Members) {
@@ -73,11 +84,7 @@ func spreadDone(d *message.Directory, epoch uint64) company.Result {
 // moveRegisters begins to replace the lost incarnation of a node among the registers' members.
 func moveRegisters(d *message.Directory, n *message.Node) {
 	r := &d.Registers
-	from := r.Next
-	if len(from) == 0 {
-		from = r.Members
-	}
-	next := slices.Clone(from)
+	next := slices.Clone(heading(r))
 	for i := range next {
 		if next[i].Node == n.ID {
 			next[i].Incarnation = n.Incarnation

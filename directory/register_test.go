@@ -92,6 +92,40 @@ func TestPlannedTooLate(t *testing.T) {
 	}
 }
 
+// D6: a user's request that comes again, late, does not undo what another has asked for since.
+func TestChosenTooLate(t *testing.T) {
+	s := withRegisters()
+	at := func(seen uint64, nodes ...message.NodeID) *message.Message {
+		m := spreads(nodes...)
+		m.Size = seen
+		return m
+	}
+	first := at(1, 0, 1)
+	for i, step := range []struct {
+		m    *message.Message
+		want message.Code
+		next int // how many, after it
+	}{
+		{first, message.Done, 2},
+		{first, message.Done, 2}, // under way
+		{done(2), message.Done, 0},
+		{first, message.Done, 0}, // done
+		{at(1, 0, 1, 2), message.Fenced, 0},
+		{at(3, 0, 1, 2), message.Done, 3},
+		{first, message.Fenced, 3},
+		{retires(1, 1), message.Done, 3},
+		{at(4, 2), message.Fenced, 3},
+		{done(5), message.Done, 0},
+		{first, message.Fenced, 0},
+		{spreads(1), message.Done, 1}, // whatever there is
+	} {
+		r := apply(t, s, step.m)
+		if have := s.Current().Registers; r.Code != step.want || len(have.Next) != step.next {
+			t.Fatalf("step %d: %v %s; now %+v", i, r.Code, r.Text, have)
+		}
+	}
+}
+
 func TestJobs(t *testing.T) {
 	s := withRegisters()
 	add := func(name, sum string) *message.Message {

@@ -116,7 +116,7 @@ func (j *judge) cluster() {
 	s := j.d.Settings
 	c := Cluster{ID: s.Cluster, Nodes: len(j.d.Present()), Versions: []string{}, Epoch: j.d.Epoch, Replicas: s.Replicas,
 		RegisterReplicas: j.d.Registers.Replicas, Acks: s.Acks, Memory: s.Memory}
-	c.ReplaceAfterMS, c.Cache, c.WriteBack = -1, s.Cache, s.WriteBack
+	c.ReplaceAfterMS, c.Cache, c.WriteBack, c.Runs = -1, s.Cache, s.WriteBack, s.Runs
 	if ms, ever := s.Patience(); ever {
 		c.ReplaceAfterMS = ms
 	}

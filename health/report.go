@@ -73,6 +73,7 @@ type Cluster struct {
 	ReplaceAfterMS   int64    `json:"replace_after_ms"` // that a node may be dead before others take its place; -1: for ever
 	Cache            uint64   `json:"cache"`            // bytes of leased pages that a node keeps
 	WriteBack        bool     `json:"write_back"`       // holders of exclusive leases may keep writes to themselves
+	Runs             int      `json:"runs,omitempty"`   // small blocks that a node has set aside at once
 	Acks             string   `json:"acks"`
 	Memory           uint64   `json:"memory"`
 }

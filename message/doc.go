@@ -120,7 +120,8 @@
 //
 // STATUS, STATS, ELECTIONS, DIRECTORY, SQL and LOG answer with JSON in data; GOROUTINES, METRICS and JOURNAL
 // with text, cut at MaxData. Each node answers them for itself, whatever became of the others; GOROUTINES and
-// JOURNAL also while it still opens its files.
+// JOURNAL also while it still opens its files. DIRECTORY with value 1 is answered by the leader of company 0 only,
+// as a majority has it.
 //
 // # 10. Leases
 //
@@ -132,7 +133,25 @@
 // their holders, and asks again. RELEASE and EXPIRE end the lease with token, a RELEASE without one all leases
 // of node final in its sessions up to value; what has ended already is not an error. LEASE and EXPIRE carry the
 // term of the leader that decided, and an older one is refused. A READ with the token of a write-back lease is
-// its holder's. Address and size of an answer Leased are those of the pages that are asked for. LEASES lists by
+// its holder's. A client's RELEASE, and SYNC, are answered Fenced with, as blocks, what was absorbed and is lost;
+// the token of such an answer to RELEASE is that of the lease that was given back. A WRITE that may be absorbed has the flag WriteBack and, as value, the session of its holder;
+// another session refuses it as Fenced, and what the same session refuses names it in value: it has noted the
+// write's number and absorbs no copy. A READ with the flag WriteBack was sent to the holder as that: one without it,
+// which comes there because the holder leads, does not see what is not yet in the log. Address and size of an answer Leased are those of the pages that are asked for. LEASES lists by
 // address and token; where more follow, value and token of its answer are the address and token to go on from.
 // docs/design/leases.md has the rules of time.
+//
+// # 11. Runs
+//
+// RUN sets length blocks of size bytes aside for node final in its session value; its answer's blocks are where they
+// lie, in pieces of whole blocks, in the order in which they are handed out, token names the run, size says how many
+// there are and length below which index the node may hand out. CLAIM of run token says that the blocks below index
+// size are handed out, and asks to hand out those below index length; index is how-manieth CLAIM of the run it is, and one
+// that is overtaken does nothing. SETTLE ends run token, of which size blocks are
+// handed out; without a token it ends all runs of node final in its sessions up to value. Where length is 1, blocks
+// has a row for each of session value of which anything is handed out: number in address, handed out in size. Of all
+// others what may have been handed out stays. After it nothing is set aside for those sessions.
+// A FREE with a value is of node final in that session, which has handed out size blocks of run length by now.
+// TAKE is for the user's node: size bytes, answered like MALLOC, or Busy where it has nothing aside; TELL has it claim
+// what it has handed out. docs/design/runs.md has the rules.
 package message

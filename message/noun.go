@@ -233,6 +233,7 @@ type Settings struct {
 	// older cluster, is DefaultReplaceAfter, and a negative number means that nobody ever does.
 	ReplaceAfter int    `json:"replace_after_ms,omitempty"`
 	WriteBack    bool   `json:"write_back,omitempty"` // holders of exclusive leases may keep writes to themselves
+	Runs         int    `json:"runs,omitempty"`       // small blocks that a node has set aside at once; 0: it has none
 	Cache        uint64 `json:"cache,omitempty"`      // bytes of leased pages that a node keeps; 0 is DefaultCache
 	LogShards    int    `json:"log_shards"`           // engine settings that can never change
 	Executors    int    `json:"executors"`

@@ -45,7 +45,7 @@ const (
 	CAS  // compare the 8 bytes at Address with Size and replace them with Value
 	ADD  // add Value to the 8 bytes at Address
 
-	DIRECTORY // the directory, as JSON in the answer's Data
+	DIRECTORY // the directory, as JSON in the answer's Data; Value 1: as a majority of its owners has it
 	STATUS    // what this node knows of itself and its companies, as JSON
 	STATS     // counters and latencies of this node, as JSON
 	SQL       // run the read-only query in Data on this node's page table
@@ -61,7 +61,7 @@ const (
 	REGCONF
 	REGLIST
 	REGDIGEST
-	REGCHANGE // directory: the registers' members shall be those in Data; Value 1: as planned, by nobody's choice, for the directory of epoch Size
+	REGCHANGE // directory: the registers' members shall be those in Data; Value 1: as planned, by nobody's choice, for the directory of epoch Size; Value 0: as a user chose who saw the registers at epoch Size, 0 for any
 	REGDONE   // directory: the change to epoch Value is done
 	GOSSIP    // one packet of the failure detector; its answer says nothing
 	JOB       // do a job, described in Data, where most of its bytes are
@@ -93,6 +93,12 @@ const (
 	RECOVER    // directory: a company begins anew from what a survivor, both in Data (Move), holds
 	MEMBER     // owners: does Raft count replica Value of Company? Only who leads it answers, with JSON: true or false
 
+	RUN    // set Length blocks of Size bytes aside for node Final in its session Value: section 11
+	CLAIM  // of run Token the blocks below Size are handed out, and those below Length may be
+	SETTLE // what node Final did not hand out in its sessions up to Value, or of run Token, comes back
+	TAKE   // node: hand out Size bytes of what is set aside for you
+	TELL   // node: have the companies know what you handed out
+
 	opEnd
 )
 
@@ -116,6 +122,7 @@ var opNames = [...]string{
 	CAPACITY: "CAPACITY", ADMIT: "ADMIT", DISMISS: "DISMISS", GONE: "GONE", MOVE: "MOVE", FOUND: "FOUND",
 	NODEADD: "NODEADD", NODEREMOVE: "NODEREMOVE", RECOVER: "RECOVER",
 	MEMBER: "MEMBER",
+	RUN:    "RUN", CLAIM: "CLAIM", SETTLE: "SETTLE", TAKE: "TAKE", TELL: "TELL",
 }
 
 func (o Op) String() string {
@@ -133,7 +140,8 @@ func (o Op) Logged() bool {
 	switch o {
 	case MALLOC, FREE, WRITE, RESERVE, COMMIT, CONFIRM, ABORT, OUTCOME, DROP, FINISH, TERM, CAS, ADD,
 		BOOT, REPLACE, RETIRE, REGCHANGE, REGDONE, JOBADD, JOBDROP,
-		LEASE, RELEASE, EXPIRE, CAPACITY, ADMIT, DISMISS, GONE, MOVE, FOUND, RECOVER:
+		LEASE, RELEASE, EXPIRE, CAPACITY, ADMIT, DISMISS, GONE, MOVE, FOUND, RECOVER,
+		RUN, CLAIM, SETTLE:
 		return true
 	}
 	return false

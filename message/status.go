@@ -54,6 +54,7 @@ type CacheStatus struct {
 	Pages  uint64 `json:"pages"`
 	Dirty  uint64 `json:"dirty"` // bytes that are not written back
 	Leases uint64 `json:"leases"`
+	Lost   uint64 `json:"lost,omitempty"` // bytes that were absorbed and could not be written back, since the process began
 }
 
 // Delay is how late frames to a node leave.

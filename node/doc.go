@@ -24,16 +24,23 @@
 //	page table flusher  Start        changes, then quiet        dirty set of package pagetable
 //	announce            Start        the directory's company    1
 //	watch               Start        a tick of half a second    1; runs mend and settle in turn
+//	even                watch        one hand-over              1, on the directory's leader
 //	SQL, LOG and texts  handle       SQLite, a dump's stacks    queries; beyond them Busy
 //	HTTP                Start        requests                   package web
 //	lessor              Start        leases that end, REVOKEs   1; package lease's queue of those who wait
 //	holder              Start        the ends of its leases     1, and its flushes
 //	leased requests     handle       a leader's answer          holderSlots; beyond them Busy
+//	runner              Start        what its runs need         1, and one for each run and for each size
+//	settling            Start        the directory, companies   1; ends when what the process before had is settled
+//	TELL                handle       answers of companies       tellSlots; beyond them Busy
 //	lanes               owner        entries                    package owner
 //	connections         transport    the network                package transport
 //
 // Leases (docs/design/leases.md): lessor.go is what this node does for them where it leads, holder.go and holderdo.go
 // what it does as their holder. Both work by the rules of packages lease and cache and send what those ask for.
+//
+// Runs (docs/design/runs.md): runs.go is what this node hands out by itself, by the rules of package run; runfile.go keeps
+// it for the process that follows; stranded.go settles, where this node leads, what was set aside for who is no more.
 //
 // N3  A REVOKE is answered only when nothing under that lease is dirty or used any more.
 // N4  What a holder keeps changes only by answers that it can place in the order of the log: see holder.through.

@@ -14,6 +14,7 @@ import (
 	"dmalloc/owner"
 	"dmalloc/ring"
 	"dmalloc/transport"
+	"dmalloc/web"
 )
 
 // planTime is how long one round of planning may take.
@@ -33,7 +34,7 @@ func (n *Node) planNext() {
 		for ctx.Err() == nil && r.Leads() {
 			d := directoryOf(r)
 			lost := n.lost()
-			c := ring.NextBeside(d, func(id message.NodeID) bool { return lost[id] }, n.changes.stuck(d, time.Now()))
+			c := ring.NextBeside(d, ring.Beliefs{Dead: func(id message.NodeID) bool { return lost[id] }, Away: n.away, Stuck: n.changes.stuck(d, time.Now())})
 			if c.Op == message.NONE {
 				return
 			}
@@ -108,6 +109,11 @@ func (n *Node) lost() map[message.NodeID]bool {
 	return lost
 }
 
+// away says whether a node is not known to be there now.
+func (n *Node) away(id message.NodeID) bool {
+	return id != n.cfg.ID && n.members.State(id) != member.Alive
+}
+
 // down says whether a node is believed dead, and unsure whether that is open for an owner: then nothing is removed.
 func (n *Node) down(id message.NodeID) bool { return n.members.State(id) == member.Dead }
 
@@ -165,24 +171,34 @@ func (n *Node) size(r *owner.Replica) {
 	r.Do(m, func(*message.Message) {}) // asked again at the next tick if it fails
 }
 
-// writeMoves puts out what concerns owners that come and go: of the companies that are led here, how many owners each
-// lacks that live.
+// writeMoves puts out what concerns owners that come and go: how many companies lack owners that live, and of those that
+// are led here, how many each.
 func (n *Node) writeMoves(w io.Writer) {
 	fmt.Fprintf(w, "dmalloc_moves_total %d\n", n.stats.begun.Load())
+	fmt.Fprintf(w, "dmalloc_companies_under_replicated %d\n", len(n.thin()))
 	d := n.directory.Load()
 	for _, r := range n.host.Replicas() {
-		c := d.Company(r.ID)
-		if c == nil || !r.Leads() {
+		if d.Company(r.ID) == nil || !r.Leads() {
 			continue
 		}
-		missing := client.Wanted(d, r.ID)
-		for _, o := range c.Owners {
-			if !o.Joining && missing > 0 && (o.Node == n.cfg.ID || !n.down(o.Node)) {
-				missing--
-			}
-		}
-		fmt.Fprintf(w, "dmalloc_company_missing_owners{company=\"%s\"} %d\n", r.ID, missing)
+		fmt.Fprintf(w, "dmalloc_company_missing_owners{company=\"%s\"} %d\n", r.ID, client.Lacking(d, r.ID, n.up))
 	}
+}
+
+// up says whether a node is not believed dead. The failure detector has been patient when it says so.
+func (n *Node) up(id message.NodeID) bool { return id == n.cfg.ID || !n.down(id) }
+
+// thin lists the companies, the directory too, that have fewer live owners than they should, as far as this node knows.
+// They serve as long as they have a majority.
+func (n *Node) thin() (all []web.Thin) {
+	d := n.directory.Load()
+	for i := range d.Companies {
+		id := d.Companies[i].ID
+		if lacks := client.Lacking(d, id, n.up); lacks > 0 {
+			all = append(all, web.Thin{Company: id, Missing: lacks})
+		}
+	}
+	return all
 }
 
 // outOfDate says whether this node cannot trust its own copy of the directory: it has none, or one without a leader,

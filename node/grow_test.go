@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -26,10 +27,13 @@ type herd struct {
 	nodes    map[message.NodeID]*Node
 }
 
-func newHerd(t *testing.T, nodes, replaceAfter int) *herd {
+func newHerd(t *testing.T, nodes, replaceAfter int, change ...func(*message.Settings)) *herd {
 	s := message.Settings{Cluster: "00000000000000ab", Version: 2, Nodes: nodes, Replicas: 3, Memory: 64 << 20, Acks: "majority",
 		Tick: 20, Election: 10, Heartbeat: 2, RegisterReplicas: 3, LogShards: 1, Executors: 1, ReplaceAfter: replaceAfter}
 	s.Companies = ring.Companies(nodes, s.Memory)
+	for _, f := range change {
+		f(&s)
+	}
 	h := &herd{t: t, dir: t.TempDir(), settings: s, hosts: make([]string, nodes), nodes: map[message.NodeID]*Node{}}
 	for id := range message.NodeID(nodes) {
 		h.start(id, false)
@@ -364,6 +368,78 @@ func (h *herd) agree(d *message.Directory) {
 			if v.Wrong != "" || len(v.Owners) != len(c.Owners) {
 				h.t.Errorf("company %s: %+v of owners %v", c.ID, v, c.OwnerNodes())
 			}
+		}
+	}
+}
+
+// The directory lies on all four nodes, and there is no fifth for the one that stays dead: it is given up, for of three
+// two will do. Until then, and no longer, the others say that something is missing; so they do when it is back.
+func TestTheDirectoryGivesUpADeadOwner(t *testing.T) {
+	h := newHerd(t, 4, 1000)
+	n := h.nodes[0]
+	if thin := n.thin(); len(thin) > 0 {
+		t.Errorf("all are there, and missing are %v", thin)
+	}
+	h.stop(2)
+	d := h.until("replacement", func(d *message.Directory) bool {
+		return owns(d, 2) == 0 && calm(d, func(n message.NodeID) bool { return n == 2 })
+	})
+	if all := d.Companies[0].OwnerNodes(); len(all) != 3 {
+		t.Errorf("the directory is on %v", all)
+	}
+	h.stop(3) // of three two will do
+	h.until("a directory that answers", func(d *message.Directory) bool { return true })
+	if _, err := n.heap.Malloc(t.Context(), 64); err != nil {
+		t.Error(err)
+	}
+	h.wait("news of a missing owner", func() bool { return h.thin(n, 0) > 0 })
+	for _, id := range []message.NodeID{2, 3} {
+		h.ready(h.start(id, true))
+	}
+	h.until("an owner on each node", func(d *message.Directory) bool { return len(d.Companies[0].Owners) == 4 && calm(d, nobody) })
+	h.wait("news that none is missing", func() bool { return h.thin(n, 0) == 0 })
+}
+
+// When owners have come and gone leadership is spread, also that of companies that nothing has happened to.
+func TestLeadershipIsSpreadAfterAChange(t *testing.T) {
+	h := newHerd(t, 4, 1000)
+	n := h.nodes[0]
+	ctx, cancel := context.WithTimeout(t.Context(), 120*time.Second)
+	defer cancel()
+	for _, c := range n.directory.Load().Companies[1:] { // all that it can
+		if slices.Contains(c.OwnerNodes(), 0) {
+			if err := n.heap.Lead(ctx, c.ID, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	h.stop(2)
+	d := h.until("replacement", func(d *message.Directory) bool {
+		return owns(d, 2) == 0 && calm(d, func(n message.NodeID) bool { return n == 2 })
+	})
+	h.wait("even leadership", func() bool {
+		all, ok := n.leadership(ctx, d)
+		_, _, uneven := ring.Lead(all)
+		return ok && !uneven
+	})
+}
+
+// thin is how many owners a company lacks, as a node knows.
+func (h *herd) thin(n *Node, id message.CompanyID) int {
+	for _, x := range n.thin() {
+		if x.Company == id {
+			return x.Missing
+		}
+	}
+	return 0
+}
+
+// wait waits for what a node gets to know.
+func (h *herd) wait(what string, is func() bool) {
+	h.t.Helper()
+	for deadline := time.Now().Add(60 * time.Second); !is(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			h.t.Fatalf("%s did not come", what)
 		}
 	}
 }

@@ -29,6 +29,7 @@ func init() {
 		message.MOVE: directoryLogged, message.FOUND: directoryLogged, message.RECOVER: directoryLogged, message.CAPACITY: logged,
 		message.READ: readBytes, message.DUMP: read, message.TABLE: read, message.LEASES: read,
 		message.LEASE: takeLease, message.RELEASE: giveLease, message.REVOKE: revokeLease, message.SYNC: syncLeases,
+		message.RUN: logged, message.CLAIM: logged, message.SETTLE: logged, message.TAKE: takeAside, message.TELL: tellRuns,
 		message.TEST: test, message.NONE: test,
 		message.DIRECTORY: answerDirectory, message.STATUS: answerStatus, message.STATS: answerStats,
 		message.ELECTIONS: answerElections, message.WHOISLEADER: whoIsLeader, message.LEADER: moveLeader, message.MEMBER: answerMember,
@@ -150,10 +151,32 @@ func test(n *Node, m *message.Message, reply func(*message.Message)) {
 	reply(a)
 }
 
+// answerDirectory answers with the directory as this node knows it, or, with value 1, as a majority has it.
 func answerDirectory(n *Node, m *message.Message, reply func(*message.Message)) {
+	if m.Value == 1 {
+		m.Company = 0
+		if r := n.host.Replica(0); r != nil {
+			r.Read(m, func(a *message.Message) {
+				if a.Status == message.Done { // the log has neither addresses nor what processes are set to
+					n.readDirectory()
+					d := n.directory.Load()
+					a.Epoch, a.Data = d.Epoch, message.JSON(d)
+				}
+				reply(a)
+			})
+			return
+		}
+		n.elsewhere(m, reply)
+		return
+	}
 	d := n.directory.Load()
 	a := m.Answer(message.Done, "")
 	a.Epoch = d.Epoch
+	if m.Epoch > d.Epoch && n.learning.CompareAndSwap(false, true) { // who asks knows a newer one
+		if !n.spawn(func() { defer n.learning.Store(false); n.askDirectory() }) {
+			n.learning.Store(false)
+		}
+	}
 	if m.Epoch != d.Epoch || m.Epoch == 0 {
 		a.Data = message.JSON(d)
 	}

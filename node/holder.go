@@ -29,6 +29,8 @@ type holder struct {
 	// before what is sent now.
 	seen [message.MaxCompany + 1]atomic.Uint64
 
+	generation [message.MaxCompany + 1]atomic.Uint64 // of each company, as this node has heard
+
 	mu      sync.Mutex // guards what follows
 	changed chan struct{}
 	running map[asked][]func(*message.Message) // who else waits for the answer of a request under way
@@ -183,7 +185,35 @@ func (h *holder) take(m *message.Message, reply func(*message.Message)) {
 	h.start(m, reply, holderTime, func(ctx context.Context) *message.Message { return h.grant(ctx, m) })
 }
 
+// grant asks the leader for a lease, when all is written back that was absorbed under those whose place it may take:
+// the leader ends those with the grant, and their tokens fence what comes later.
 func (h *holder) grant(ctx context.Context, m *message.Message) *message.Message {
+	question, known := h.cache.Ask(m.Address, m.Size), true
+	defer func() {
+		h.cache.Answered(question, known)
+		h.change()
+	}()
+	written := h.until(ctx, func() bool {
+		pieces, ready := h.cache.Asked(question)
+		if len(pieces) > 0 {
+			h.flush(ctx, pieces)
+			_, ready = h.cache.Asked(question)
+		}
+		return ready
+	})
+	if !written {
+		return m.Answer(message.Unavailable, "what was written under an older lease could not be written back; nothing was done, try again")
+	}
+	a, err := h.ask(ctx, m)
+	if err != nil {
+		known = false
+		return h.open(m, err)
+	}
+	return a
+}
+
+// ask has the leader grant what a client asks for. An error says that it may have.
+func (h *holder) ask(ctx context.Context, m *message.Message) (*message.Message, error) {
 	q := message.New(message.LEASE)
 	q.Address, q.Size, q.Length, q.Txn = m.Address, m.Size, m.Length, m.Txn
 	q.Flags = m.Flags & (message.Exclusive | message.PartOf)
@@ -194,10 +224,10 @@ func (h *holder) grant(ctx context.Context, m *message.Message) *message.Message
 	sent := boottime.Exact() // T1: before the first attempt
 	a, err := h.forward(ctx, m.Company, q)
 	if err != nil {
-		return h.open(m, err)
+		return nil, err
 	}
 	if a.Status != message.Done {
-		return answerAs(m, a)
+		return answerAs(m, a), nil
 	}
 	l := message.Lease{Company: m.Company, Address: a.Address, Size: a.Size, Mode: "r", Token: a.Token, Holder: h.n.cfg.ID, Session: h.session,
 		LengthMS: a.Length, WriteBack: q.Flags&message.WriteBack != 0}
@@ -214,13 +244,13 @@ func (h *holder) grant(ctx context.Context, m *message.Message) *message.Message
 	}
 	if !ok {
 		h.giveBack(ctx, l)
-		return m.Answer(message.Retry, "the lease came too late to be used; it was given back, ask again")
+		return m.Answer(message.Retry, "the lease came too late to be used; it was given back, ask again"), nil
 	}
 	l.LeftMS = uint64(max(0, (cache.Until(sent, l.LengthMS) - boottime.Exact()).Milliseconds()))
 	out := m.Answer(message.Done, "")
 	out.Address, out.Size, out.Token, out.Length, out.Index, out.Term = l.Address, l.Size, l.Token, l.LengthMS, a.Index, a.Term
 	out.Data = message.JSON(l)
-	return out
+	return out, nil
 }
 
 // giveBack tells the leader that a lease is not used any more. Where that fails it expires.
@@ -253,6 +283,7 @@ func (h *holder) release(m *message.Message, reply func(*message.Message)) {
 		a := m.Answer(message.Fenced, "no lease is held here on the page at "+m.Address.String())
 		held := h.cache.Held(h.clock.Now())
 		a.Data = message.JSON(held[:min(len(held), 1000)])
+		a.Blocks = h.takeLost(m.Address-m.Address%message.PageSize, message.PageSize)
 		reply(a)
 		return
 	}
@@ -265,6 +296,9 @@ func (h *holder) release(m *message.Message, reply func(*message.Message)) {
 		}
 		out := m.Answer(message.Done, "")
 		out.Data, out.Token = message.JSON(l), l.Token
+		if out.Blocks = h.takeLost(l.Address, l.Size); len(out.Blocks) > 0 {
+			out.Status, out.Text = message.Fenced, lostText
+		}
 		return out
 	})
 }
@@ -276,6 +310,9 @@ func (h *holder) revoke(m *message.Message, reply func(*message.Message)) {
 		return
 	}
 	l := message.Lease{Company: m.Company, Address: m.Address, Size: m.Size, Token: m.Token}
+	if plantedDrops {
+		h.cache.Abandon(l)
+	}
 	pieces := h.cache.Revoke(l)
 	if len(pieces) == 0 && h.cache.Gone(l) {
 		h.change()

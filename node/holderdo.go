@@ -17,10 +17,21 @@ type handling func(m *message.Message, reply func(*message.Message))
 // read answers from the copy, and brings the pages first where a lease allows to keep them.
 func (h *holder) read(m *message.Message, reply func(*message.Message), usual handling) {
 	if m.Token != 0 || m.Size == 0 || m.Size > message.MaxData || !h.cache.Any() {
+		m.Flags &^= message.WriteBack
 		usual(m, reply)
 		return
 	}
-	if a := h.copyOf(m); a != nil {
+	// Who does not ask here for the lease, but for the company's leader, must not see what may yet be lost: after the
+	// copy was made, so that what it shows is in the log by now. The leader calls the lease back first, from here.
+	own := m.Flags&message.WriteBack != 0 || !h.n.cfg.Settings.WriteBack
+	m.Flags &^= message.WriteBack
+	hidden := func() bool { return !own && h.cache.Unwritten(m.Address, m.Size) > 0 }
+	a := h.copyOf(m)
+	if hidden() {
+		usual(m, reply)
+		return
+	}
+	if a != nil {
 		reply(a)
 		return
 	}
@@ -31,7 +42,7 @@ func (h *holder) read(m *message.Message, reply func(*message.Message), usual ha
 	}
 	h.start(m, reply, holderTime, func(ctx context.Context) *message.Message {
 		if code := h.fill(ctx, m.Company, f); code == message.Done {
-			if a := h.copyOf(m); a != nil {
+			if a := h.copyOf(m); a != nil && !hidden() {
 				return a
 			}
 		}
@@ -114,6 +125,12 @@ func (h *holder) write(m *message.Message, reply func(*message.Message), usual h
 	}
 	fresh := false // it may be absorbed
 	if m.Op == message.WRITE && m.Flags&message.WriteBack != 0 {
+		if m.Value != h.session {
+			// It was under way while this node ended and began anew. The older session may have absorbed it, and written
+			// it back; what it knew of numbers died with it.
+			reply(m.Answer(message.Fenced, "the session of the node that may have kept the write is over; nothing was done now"))
+			return
+		}
 		switch h.dones.begin(m, boottime.Exact()) {
 		case doneAbsorbed:
 			reply(absorbedAnswer(m))
@@ -124,6 +141,7 @@ func (h *holder) write(m *message.Message, reply func(*message.Message), usual h
 		case doneFresh:
 			fresh = true
 		}
+		m.Value, reply = 0, h.certain(reply)
 	}
 	m.Flags &^= message.WriteBack
 	l, held := h.cache.At(m.Address, h.clock.Now())
@@ -139,6 +157,17 @@ func (h *holder) write(m *message.Message, reply func(*message.Message), usual h
 		}
 		return h.through(ctx, m, size)
 	})
+}
+
+// certain has refusals name the session, which knows the write by its number from now on: what it does not absorb now
+// it never will, so that its client may go elsewhere.
+func (h *holder) certain(reply func(*message.Message)) func(*message.Message) {
+	return func(a *message.Message) {
+		if a.Status != message.Done {
+			a.Value = h.session
+		}
+		reply(a)
+	}
 }
 
 // absorb keeps a write in the copy. Nil means that it has to go through the log.
@@ -172,8 +201,22 @@ func absorbedAnswer(m *message.Message) *message.Message {
 	return a
 }
 
-// through has a write done by the log under the lease's token, and then changes the copy.
+// through has a write done by the log under the lease's token. Fenced means that nothing was done: where that was
+// because a newer lease of this node has taken the place of the older one, it is done under the newer one.
 func (h *holder) through(ctx context.Context, m *message.Message, size uint64) *message.Message {
+	for {
+		a, token := h.throughOnce(ctx, m, size)
+		if a.Status != message.Fenced || !h.until(ctx, func() bool { return !h.cache.Asking(m.Address, size) }) {
+			return a
+		}
+		if l, held := h.cache.At(m.Address, h.clock.Now()); !held || l.Token <= token {
+			return a
+		}
+	}
+}
+
+// throughOnce is one attempt of through, under the lease of that token, and changes the copy then.
+func (h *holder) throughOnce(ctx context.Context, m *message.Message, size uint64) (_ *message.Message, token uint64) {
 	var w *cache.Write
 	var pieces []cache.Piece
 	h.until(ctx, func() (ready bool) {
@@ -182,7 +225,7 @@ func (h *holder) through(ctx context.Context, m *message.Message, size uint64) *
 		return !wait
 	})
 	if w == nil {
-		return m.Answer(message.Unavailable, "the lease cannot be written under now; nothing was done, ask the leader")
+		return m.Answer(message.Unavailable, "the lease cannot be written under now; nothing was done, ask the leader"), 0
 	}
 	end := func(o cache.Outcome, bytes []byte) {
 		h.tell(h.cache.End(w, o, bytes))
@@ -190,7 +233,7 @@ func (h *holder) through(ctx context.Context, m *message.Message, size uint64) *
 	}
 	if ok, _ := h.flush(ctx, pieces); !ok {
 		end(cache.Refused, nil)
-		return m.Answer(message.Unavailable, "what was written before could not be written back; nothing was done, ask the leader")
+		return m.Answer(message.Unavailable, "what was written before could not be written back; nothing was done, ask the leader"), 0
 	}
 	before := h.seen[m.Company].Load() // after Begin: see below
 	q := *m
@@ -199,7 +242,7 @@ func (h *holder) through(ctx context.Context, m *message.Message, size uint64) *
 	switch {
 	case err != nil:
 		end(cache.Unknown, nil)
-		return h.open(m, err)
+		return h.open(m, err), 0
 	case a.Status == message.Fenced:
 		end(cache.Fenced, nil)
 	case a.Status != message.Done, a.Index <= before:
@@ -209,7 +252,7 @@ func (h *holder) through(ctx context.Context, m *message.Message, size uint64) *
 	default:
 		end(cache.Written, whatIsThere(m, a))
 	}
-	return answerAs(m, a)
+	return answerAs(m, a), w.Token
 }
 
 // whatIsThere is what an operation that was done has left at its address.
@@ -266,7 +309,7 @@ func (h *holder) writeBack(ctx context.Context, p cache.Piece) cache.Outcome {
 	return cache.Fenced // whatever it is, asking again will not make it better
 }
 
-// tell remembers what was lost for the next SYNC, and says it in the log.
+// tell remembers what was lost for the next SYNC or RELEASE, and says it in the log.
 func (h *holder) tell(lost []cache.Range) {
 	if len(lost) == 0 {
 		return
@@ -291,7 +334,7 @@ func (h *holder) sync(m *message.Message, reply func(*message.Message)) {
 			h.flush(ctx, h.cache.Flush(m.Address, m.Size))
 		}
 		ok := h.until(ctx, func() bool { return h.dirty(m) == 0 })
-		lost := h.takeLost(m)
+		lost := h.takeLost(m.Address, m.Size)
 		a := m.Answer(message.Done, "")
 		a.Value = before
 		for _, b := range lost {
@@ -299,7 +342,7 @@ func (h *holder) sync(m *message.Message, reply func(*message.Message)) {
 		}
 		switch {
 		case len(lost) > 0:
-			a.Status, a.Text, a.Blocks = message.Fenced, "a lease ended before what was written under it was written back", lost
+			a.Status, a.Text, a.Blocks = message.Fenced, lostText, lost
 		case !ok:
 			a.Status, a.Text = message.Timeout, "not all could be written back in time; ask again"
 		}
@@ -315,13 +358,16 @@ func (h *holder) dirty(m *message.Message) uint64 {
 	return h.cache.Unwritten(m.Address, m.Size)
 }
 
-// takeLost takes out of what was lost that which a SYNC names.
-func (h *holder) takeLost(m *message.Message) (out []message.Block) {
+// lostText is why an answer names lost bytes.
+const lostText = "a lease ended before what was written under it was written back"
+
+// takeLost takes out of what was lost that which lies in a range; all of it where size is 0.
+func (h *holder) takeLost(at message.Addr, size uint64) (out []message.Block) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var rest []message.Block
 	for _, b := range h.lost {
-		if m.Size == 0 || b.Address < m.Address+message.Addr(m.Size) && m.Address < b.Address+message.Addr(b.Size) {
+		if size == 0 || b.Address < at+message.Addr(size) && at < b.Address+message.Addr(b.Size) {
 			out = append(out, b)
 		} else {
 			rest = append(rest, b)

@@ -28,7 +28,7 @@ func (n *Node) openWeb() (err error) {
 		names = append(slices.Clone(names), secure.Certificates[0].Leaf.DNSNames...)
 	}
 	n.web, err = web.New(web.Config{
-		Heap: webHeap{n.heap}, Control: n.control, Graph: n.heap.Graph, Ready: n.missing, Metrics: n.writeMetrics,
+		Heap: webHeap{n.heap}, Control: n.control, Graph: n.heap.Graph, Ready: n.missing, Thin: n.thin, Metrics: n.writeMetrics,
 		Listener: n.cfg.HTTP, Debug: n.cfg.Debug, Node: n.cfg.ID, Names: names, TLS: secure, Tokens: n.cfg.Tokens,
 		Report: func(err error, stack []byte) {
 			n.cfg.Log.Error("an HTTP request failed", "error", err, "stack", string(stack))
@@ -54,6 +54,7 @@ func (w webHeap) Idempotent(id message.ClientID) web.Heap { return webHeap{w.Hea
 func (n *Node) counters() []message.Counter {
 	out := []message.Counter{{Name: "raft_batches_refused", Value: n.inbox.Refused.Load()}, {Name: "malformed_requests", Value: n.stats.refused.Load()}}
 	out = append(out, n.leaseCounters()...)
+	out = append(out, n.runs.counters()...)
 	out = append(out, n.keeper.Counters()...)
 	return append(out, n.transport.Stats()...)
 }
@@ -65,6 +66,9 @@ func (n *Node) writeMetrics(w io.Writer) {
 		fmt.Fprintf(w, "dmalloc_%s_total %d\n", c.Name, c.Value)
 	}
 	for _, g := range n.keeper.Gauges() {
+		fmt.Fprintf(w, "dmalloc_%s %d\n", g.Name, g.Value)
+	}
+	for _, g := range n.runs.gauges() {
 		fmt.Fprintf(w, "dmalloc_%s %d\n", g.Name, g.Value)
 	}
 	for _, g := range n.leaseGauges() {

@@ -73,7 +73,7 @@ func (n *Node) leaseGauges() []message.Counter {
 
 func (h *holder) status() message.CacheStatus {
 	s := h.cache.Stats()
-	return message.CacheStatus{Bytes: s.Bytes, Budget: s.Budget, Pages: s.Pages, Dirty: s.Dirty, Leases: s.Leases}
+	return message.CacheStatus{Bytes: s.Bytes, Budget: s.Budget, Pages: s.Pages, Dirty: s.Dirty, Leases: s.Leases, Lost: s.Lost}
 }
 
 // Held is how many bytes of copies the node keeps.

@@ -78,6 +78,7 @@ type Node struct {
 	jobs      *job.Runner
 	modules   modules
 	holder    *holder
+	runs      *runner
 	lessor    *lessor
 	near      *client.Heap // prefers this node's own replicas, for jobs
 
@@ -86,6 +87,8 @@ type Node struct {
 
 	electMu  sync.Mutex
 	election *election.History
+
+	unheard unheard
 
 	seatMu sync.Mutex           // one change of what this node owns at a time
 	free   map[seatID]bool      // replicas here that their companies do not count
@@ -99,12 +102,14 @@ type Node struct {
 	planning atomic.Bool   // a task plans for the directory
 	changes  changes       // only that task uses it
 	asking   atomic.Bool   // a task asks who may be deleted
+	learning atomic.Bool   // a task asks for the directory, of which somebody has a newer one
 	left     chan struct{} // closed when the directory says that this node has left
 	leaving  sync.Once
 
 	newsMu sync.Mutex // one at a time tells transport and failure detector who is where
 	peers  map[message.NodeID]transport.Peer
 	ids    []message.NodeID
+	even   even                       // only watch uses it, but for its flags
 	prefer map[message.CompanyID]bool // led here; whoever is the first owner shall lead. Only watch uses it
 
 	taskMu sync.Mutex // guards closed against a task that starts
@@ -150,8 +155,9 @@ func Start(cfg Config) (_ *Node, err error) {
 		return nil, err
 	}
 	n.holder, n.lessor = newHolder(n), newLessor(n)
+	n.runs = newRunner(n)
 	n.memory.cached = n.holder
-	c := client.Config{Carrier: carrier{n}, Home: cfg.ID, Directory: n.directory.Load(), States: n.control.States, Faults: n.control.Faults, Doubt: n.doubt, Local: n.holder}
+	c := client.Config{Carrier: carrier{n}, Home: cfg.ID, Directory: n.directory.Load(), States: n.control.States, Faults: n.control.Faults, Doubt: n.doubt, Local: n.holder, Runs: n.runs}
 	if n.heap, err = client.New(c); err != nil {
 		return nil, err
 	}
@@ -174,6 +180,8 @@ func Start(cfg Config) (_ *Node, err error) {
 	n.tasks.Go(n.watch)
 	n.tasks.Go(n.lessor.run)
 	n.tasks.Go(n.holder.run)
+	n.tasks.Go(n.runs.run)
+	n.tasks.Go(n.runs.settleEarlier)
 	return n, nil
 }
 
@@ -252,7 +260,7 @@ func (n *Node) seat(s owner.Seat) error {
 	var state owner.Machine
 	if s.Company == 0 {
 		// What may change from start to start is no part of the state that the log makes.
-		initial.Settings.ReplaceAfter, initial.Settings.Cache, initial.Settings.WriteBack = 0, 0, false
+		initial.Settings.ReplaceAfter, initial.Settings.Cache, initial.Settings.WriteBack, initial.Settings.Runs = 0, 0, false, 0
 		state = owner.NewDirectory(initial)
 	} else {
 		cfg := company.Config{ID: s.Company} // founded later: its log gives it its capacity
@@ -267,6 +275,9 @@ func (n *Node) seat(s owner.Seat) error {
 			n.identity.forget(s.Company, s.Replica) // what is not kept must not start
 			return err
 		}
+	}
+	if s.Seeded {
+		n.unheard.begin(s.Company, s.Replica)
 	}
 	r, err := n.host.Start(s, state)
 	if err != nil {
@@ -359,7 +370,10 @@ const releaseTime = time.Second
 func (n *Node) Close() {
 	if n.open.Load() {
 		ctx, cancel := context.WithTimeout(n.ctx, releaseTime)
+		var runs sync.WaitGroup
+		runs.Go(func() { n.runs.leave(ctx) })
 		n.holder.close(ctx)
+		runs.Wait()
 		cancel()
 	}
 	n.taskMu.Lock()
@@ -465,7 +479,7 @@ const (
 
 // balance hands the companies that fell to this node to their preferred owners, the first in the
 // directory: elections fall as they may, and leading costs work. It is done once, when the cluster is
-// new; later only `lead` and deaths move leadership.
+// new; later `lead`, deaths, and owners that come and go move leadership.
 func (n *Node) balance(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, balanceTime)
 	defer cancel()

@@ -67,6 +67,9 @@ func (n *Node) learn(d *message.Directory) {
 		}
 		n.address(next)
 		n.configure(next)
+		if n.holder != nil {
+			n.holder.outgrow(next) // before anybody hears that this node has the directory
+		}
 		if n.directory.CompareAndSwap(old, next) {
 			if n.table != nil {
 				n.table.SetDirectory(next)
@@ -84,7 +87,7 @@ func (n *Node) learn(d *message.Directory) {
 // them: they are those of the processes.
 func (n *Node) configure(d *message.Directory) {
 	s := &n.cfg.Settings
-	d.Settings.ReplaceAfter, d.Settings.Cache, d.Settings.WriteBack = s.ReplaceAfter, s.Cache, s.WriteBack
+	d.Settings.ReplaceAfter, d.Settings.Cache, d.Settings.WriteBack, d.Settings.Runs = s.ReplaceAfter, s.Cache, s.WriteBack, s.Runs
 }
 
 // led hears of a change of leadership.

@@ -111,6 +111,9 @@ func (n *Node) mine(m *message.Message, reply func(*message.Message)) *owner.Rep
 		reply(m.Answer(message.NotLeader, fmt.Sprintf("node %s has started and does not know yet whether company %s is still its own; the directory has to say, which needs a majority of its owners", n.cfg.ID, m.Company)))
 		return nil
 	}
+	if n.quiet(r, m, reply) {
+		return nil
+	}
 	return r
 }
 

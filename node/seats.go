@@ -148,7 +148,7 @@ func answerMember(n *Node, m *message.Message, reply func(*message.Message)) {
 		n.elsewhere(m, reply)
 		return
 	}
-	if !r.Leads() {
+	if !r.Leads() || !n.current(r) {
 		reply(r.NotLeader(m))
 		return
 	}

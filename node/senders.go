@@ -24,6 +24,7 @@ var senders = map[message.Op]sender{
 	message.OUTCOME: anybody, message.DROP: anybody, message.FINISH: anybody,
 	message.READ: anybody, message.DUMP: anybody, message.TABLE: anybody,
 	message.LEASE: anybody, message.RELEASE: anybody, message.SYNC: anybody, message.LEASES: anybody, message.REVOKE: nodesOnly,
+	message.TAKE: anybody, message.TELL: anybody, message.RUN: nodesOnly, message.CLAIM: nodesOnly, message.SETTLE: nodesOnly,
 	message.TEST: anybody, message.NONE: anybody,
 	message.DIRECTORY: anybody, message.STATUS: anybody, message.STATS: anybody, message.ELECTIONS: anybody,
 	message.WHOISLEADER: anybody, message.LEADER: anybody, message.SQL: anybody, message.LOG: anybody, message.VERIFY: anybody,
@@ -66,13 +67,20 @@ func (s sender) mayBe(r transport.Role, certificates bool) bool {
 // sendersOf is who may send a message.
 func sendersOf(m *message.Message) sender {
 	if m.Op == message.REGCHANGE && m.Value != 0 || byHolder(m) {
-		return nodesOnly // as planned, or as the holder of a lease
+		return nodesOnly // as planned, or as the holder of a lease or of a run
 	}
 	return senders[m.Op]
 }
 
-// byHolder says whether a message is what the holder of a lease asks of the company's leader, in its own name.
+// byHolder says whether a message is what the holder of a lease or of a run asks of the company's leader, in its own
+// name.
 func byHolder(m *message.Message) bool {
+	switch m.Op {
+	case message.RUN, message.CLAIM, message.SETTLE:
+		return true
+	case message.FREE:
+		return m.Value != 0
+	}
 	return m.Op == message.LEASE && m.Value != 0 || m.Op == message.RELEASE && (m.Token != 0 || m.Value != 0)
 }
 
@@ -81,7 +89,7 @@ func (n *Node) forbidden(from transport.Role, m *message.Message) string {
 	s := sendersOf(m)
 	if s.mayBe(from, n.cfg.Certs != nil) {
 		if byHolder(m) && m.Final != m.Source {
-			return fmt.Sprintf("node %s asked for %s in the name of node %s; a lease is its holder's", m.Source, m.Op, m.Final)
+			return fmt.Sprintf("node %s asked for %s in the name of node %s; a lease is its holder's, and so is a run", m.Source, m.Op, m.Final)
 		}
 		return ""
 	}

@@ -67,6 +67,7 @@ func (n *Node) watch() {
 	timer := time.NewTimer(watchEvery)
 	defer timer.Stop()
 	pending := map[message.CompanyID]map[company.PendingKey]time.Time{}
+	stranded := map[message.CompanyID]map[session]time.Time{}
 	tidy := newTidy()
 	n.stayWithin()
 	for tick := 1; ; tick++ {
@@ -86,18 +87,22 @@ func (n *Node) watch() {
 		n.takeSeats()
 		n.moveRegisters()
 		n.planNext()
+		n.evenLeaders()
+		n.runs.drain()
 		if timer.Reset(watchEvery); n.unsettled() {
 			timer.Reset(watchBusy)
 		}
 		for _, r := range n.host.Replicas() {
 			if !r.Leads() {
 				delete(pending, r.ID)
+				delete(stranded, r.ID)
 				delete(n.prefer, r.ID)
 				continue
 			}
 			if !n.current(r) {
 				continue
 			}
+			n.cry(r)
 			if n.sealed(r) {
 				n.mend(r, tick%lookEvery == 0)
 			}
@@ -105,6 +110,7 @@ func (n *Node) watch() {
 			n.size(r)
 			if r.ID != 0 {
 				pending[r.ID] = n.settle(r, pending[r.ID])
+				stranded[r.ID] = n.settleStranded(r, stranded[r.ID])
 			}
 		}
 	}

@@ -10,7 +10,14 @@ import "dmalloc/message"
 //
 // A term is said with its generation in the same place. So terms grow also where Raft's begin anew, and whoever
 // compares them, in a company's state or in a client, needs to know nothing of generations.
-const generationBits = 32
+//
+// So is an index of the log, further up, for there are more of those: tokens of leases, the places of answers that were
+// kept and of what a holder has heard of are compared, also with those of an earlier generation. What that one had and
+// lost has numbers that no later one uses.
+const (
+	generationBits = 32
+	indexBits      = 40
+)
 
 func shardOf(id message.CompanyID, generation uint64) uint64 {
 	return uint64(id) | generation<<generationBits
@@ -31,3 +38,19 @@ func termIn(generation, term uint64) uint64 {
 
 // raftTerm is what termIn was given.
 func raftTerm(term uint64) uint64 { return term & (1<<generationBits - 1) }
+
+// indexIn is an index of Raft's log as everybody else is told of it; 0, none, stays 0.
+func indexIn(generation, index uint64) uint64 {
+	if index == 0 {
+		return 0
+	}
+	return index + generation<<indexBits
+}
+
+// FirstIndex is greater than every index and every token of earlier generations, and than none of this one.
+func FirstIndex(generation uint64) uint64 { return generation << indexBits }
+
+// rawIndex is what indexIn was made of; of an earlier generation it is 0, for no entry of this one is meant.
+func rawIndex(generation, told uint64) uint64 {
+	return told - min(told, generation<<indexBits)
+}

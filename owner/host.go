@@ -194,7 +194,7 @@ func (h *Host) Start(seat Seat, state Machine) (*Replica, error) {
 			return nil, err
 		}
 	}
-	m := &machine{id: seat.Company, origin: h.origin, observer: h.cfg.Observer, state: state, waiting: map[uint64]chan []company.Result{}}
+	m := &machine{id: seat.Company, generation: seat.Generation, origin: h.origin, observer: h.cfg.Observer, state: state, waiting: map[uint64]chan []company.Result{}}
 	m.outgrown = func() {
 		select {
 		case h.outgrown <- seat.Company:

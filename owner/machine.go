@@ -78,16 +78,18 @@ type Observer interface {
 
 // machine joins a Machine to Dragonboat.
 type machine struct {
-	id       message.CompanyID
-	origin   uint64 // of the batches that are answered here
-	observer Observer
-	outgrown func() // the log has outgrown the state: ask for a snapshot; must not wait
+	id     message.CompanyID
+	origin uint64 // of the batches that are answered here
+	// Of the company. The state is told of indexes as indexIn makes them; Raft's own are only in here.
+	generation uint64
+	observer   Observer
+	outgrown   func() // the log has outgrown the state: ask for a snapshot; must not wait
 
 	mu    sync.RWMutex // guards state: Apply and Load exclusively
 	state Machine
 	over  bool // the company has begun anew: nothing of this group is applied any more
 
-	applied atomic.Uint64 // index of the last entry that state holds
+	applied atomic.Uint64 // Raft's index of the last entry that state holds
 	asked   atomic.Bool   // for a snapshot that has not ended
 	logged  uint64        // bytes applied since the last snapshot; only the apply goroutine
 	saving  saving        // which snapshots are being written; under mu
@@ -140,8 +142,9 @@ func (c *machine) Update(entries []sm.Entry) ([]sm.Entry, error) {
 			c.mu.Unlock()
 			continue
 		}
-		applied := c.state.Apply(e.Index, b)
-		c.keep.applied(e.Index, c.state)
+		index := indexIn(c.generation, e.Index)
+		applied := c.state.Apply(index, b)
+		c.keep.applied(index, c.state)
 		c.mu.Unlock()
 		c.applied.Store(e.Index)
 		if c.observer != nil {
@@ -229,7 +232,7 @@ func (c *machine) RecoverFromSnapshot(r io.Reader, _ []sm.SnapshotFile, _ <-chan
 	c.mu.Lock()
 	err := c.state.Load(r)
 	if err == nil {
-		c.applied.Store(c.state.Index())
+		c.applied.Store(rawIndex(c.generation, c.state.Index()))
 	}
 	c.mu.Unlock()
 	if err == nil && c.observer != nil {

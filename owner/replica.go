@@ -343,7 +343,7 @@ func (r *Replica) Leads() bool { return r.lead.Load().mine }
 // Status is what this owner knows of its company.
 func (r *Replica) Status() message.ReplicaStatus {
 	l := r.lead.Load()
-	s := message.ReplicaStatus{Company: r.ID, Replica: r.Replica, Term: l.term, Applied: r.machine.applied.Load()}
+	s := message.ReplicaStatus{Company: r.ID, Replica: r.Replica, Term: l.term, Applied: indexIn(r.Generation, r.machine.applied.Load())}
 	if l.known {
 		node := l.node
 		s.Leader = &node

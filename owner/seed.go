@@ -64,7 +64,7 @@ func (h *Host) WriteSeed(id message.CompanyID, replica uint64) error {
 		return message.Errorf(message.Internal, "company %s has no replica here to begin anew from", id)
 	}
 	return h.disk.run(func() error {
-		image, err := r.machine.retire(r.tail())
+		image, err := r.machine.retire(r.tail)
 		if err != nil {
 			return err
 		}
@@ -124,19 +124,26 @@ func (h *Host) plantSeed(seat Seat, state Machine) error {
 }
 
 // retire ends the part that a machine takes in its group and gives its state, with the tail of the log applied to it.
-func (c *machine) retire(tail []pb.Entry) (io.WriterTo, error) {
+// It is refused while the log begins behind the state: Raft loads a snapshot in the background after a start, and when
+// one has come from a leader. Without that the state would be one of long ago, or empty, and all there is from then on.
+func (c *machine) retire(tail func(applied uint64) (first uint64, entries []pb.Entry)) (io.WriterTo, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s, ok := c.state.(seeder)
 	if !ok {
 		return nil, message.Errorf(message.Unsupported, "company %s cannot begin anew", c.id)
 	}
-	for _, e := range tail {
+	applied := c.applied.Load()
+	first, entries := tail(applied)
+	if first > applied+1 {
+		return nil, message.Errorf(message.Busy, "company %s holds its state up to entry %d and its log from %d on; a snapshot is being loaded, ask again", c.id, applied, first)
+	}
+	for _, e := range entries {
 		if c.over || e.Index <= c.applied.Load() {
 			continue
 		}
 		if b, err := message.DecodeBatch(command(e)); err == nil {
-			c.state.Apply(e.Index, b)
+			c.state.Apply(indexIn(c.generation, e.Index), b)
 		}
 	}
 	c.over = true
@@ -156,24 +163,23 @@ func command(e pb.Entry) []byte {
 
 const tailPiece = 64 << 20 // bytes of entries that are read at once
 
-// tail is what the log holds and the state does not: entries of which this replica has not heard that they were
-// committed. Some were, and acknowledged; the others nobody was told of, and may happen as well as not. Without them
-// more than need be would be lost, so what cannot be read is left out.
-func (r *Replica) tail() []pb.Entry {
+// tail is where the log begins, and what it holds and the state does not: entries of which this replica has not heard
+// that they were committed. Some were, and acknowledged; the others nobody was told of, and may happen as well as not.
+// Without them more than need be would be lost, so what cannot be read is left out.
+func (r *Replica) tail(applied uint64) (first uint64, all []pb.Entry) {
 	log, err := r.host.nh.GetLogReader(r.shard())
 	if err != nil {
-		return nil
+		return 0, nil
 	}
 	first, last := log.GetRange()
-	var all []pb.Entry
-	for next := max(first, r.machine.applied.Load()+1); next <= last; next = all[len(all)-1].Index + 1 {
+	for next := max(first, applied+1); next <= last; next = all[len(all)-1].Index + 1 {
 		some, err := log.Entries(next, last+1, tailPiece)
 		if err != nil || len(some) == 0 {
 			break
 		}
 		all = append(all, some...)
 	}
-	return all
+	return first, all
 }
 
 // Seal has a snapshot of Raft hold what this replica began with, and waits until its log does not reach back to the

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	pb "github.com/lni/dragonboat/v4/raftpb"
 	"github.com/lni/vfs"
 
 	"dmalloc/message"
@@ -94,6 +95,7 @@ func TestBeginAnew(t *testing.T) {
 		}
 	}
 	_, before, _ := r.Leader()
+	told := r.Status().Applied
 	h.Close()
 	var want []uint64
 	for seq := uint64(1); seq <= 20; seq++ {
@@ -117,6 +119,12 @@ func TestBeginAnew(t *testing.T) {
 			t.Fatal(code)
 		}
 		want = append(want, 100+life)
+		r.View(func(Machine) {
+			if state.Index() <= told {
+				t.Errorf("it goes on at index %d, after %d", state.Index(), told)
+			}
+		})
+		told = max(told, r.Status().Applied)
 		if life == 2 {
 			if err := r.Seal(soon(t)); err != nil {
 				t.Fatal(err)
@@ -254,5 +262,51 @@ func TestDamagedSeed(t *testing.T) {
 	}
 	if err := errors.Join(h.RemoveSeed(1, 2), h.RemoveSeed(1, 2)); err != nil || h.HasSeed(1, 2) {
 		t.Error("removed twice", err)
+	}
+}
+
+// What a company begins anew from is not taken from a replica that has started and not loaded its snapshot yet: its
+// state is empty until then.
+func TestNoSeedBeforeTheSnapshotIsLoaded(t *testing.T) {
+	c := &machine{id: 1, state: &numbers{}}
+	tail := func(uint64) (uint64, []pb.Entry) { return 21, nil }
+	if _, err := c.retire(tail); message.CodeOf(err) != message.Busy || c.over {
+		t.Errorf("with entries 1 to 20 in a snapshot that is not loaded: %v", err)
+	}
+	c.applied.Store(20)
+	if _, err := c.retire(tail); err != nil || !c.over {
+		t.Errorf("when it is loaded: %v", err)
+	}
+
+	cfg := alone(t.TempDir())
+	h, r, _, err := openAlone(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	caughtUp(t, r)
+	var want []uint64
+	for seq := uint64(1); seq <= 20; seq++ {
+		if code := propose(r, seq, 10); code != message.Done {
+			t.Fatal(code)
+		}
+		want = append(want, seq)
+	}
+	if err := r.Seal(soon(t)); err != nil {
+		t.Fatal(err)
+	}
+	h.Close()
+	if h, _, _, err = openAlone(cfg); err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	for ctx := soon(t); ; {
+		if err = h.WriteSeed(1, 2); err == nil || ctx.Err() != nil {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	seed, state := heir(), &numbers{}
+	if err != nil || h.plantSeed(seed, state) != nil || !slices.Equal(clean(state.seqs), want) {
+		t.Errorf("the seed has %v, %v; want %v", state.seqs, err, want)
 	}
 }

@@ -44,7 +44,7 @@ func (r real) Summary() Summary {
 func drawRequest(t *rapid.T, c *company.Company) *message.Message {
 	m := message.New(rapid.SampledFrom([]message.Op{message.MALLOC, message.MALLOC, message.FREE, message.FREE, message.WRITE, message.RESERVE,
 		message.COMMIT, message.CONFIRM, message.ABORT, message.OUTCOME, message.DROP, message.FINISH, message.TERM,
-		message.LEASE, message.LEASE, message.RELEASE, message.EXPIRE}).Draw(t, "op"))
+		message.LEASE, message.LEASE, message.RELEASE, message.EXPIRE, message.RUN, message.CLAIM, message.CLAIM, message.SETTLE}).Draw(t, "op"))
 	m.Company, m.Term, m.Value = 1, uint64(rapid.IntRange(1, 5).Draw(t, "term")), 1
 	m.Size = rapid.SampledFrom([]uint64{1, 16, 100, 4096, 8192, 1 << 20}).Draw(t, "size")
 	m.Txn = message.Txn{Client: message.ClientID{1}, Seq: uint64(rapid.IntRange(1, 4).Draw(t, "txn"))}
@@ -60,6 +60,17 @@ func drawRequest(t *rapid.T, c *company.Company) *message.Message {
 		m.Flags = rapid.SampledFrom([]message.Flags{0, message.Exclusive}).Draw(t, "mode")
 	case message.EXPIRE:
 		m.Term = 9
+	case message.RUN, message.CLAIM, message.SETTLE:
+		m.Final, m.Token = 1, 0
+		if m.Size %= 512; m.Op == message.RUN {
+			m.Length = 40
+			break
+		}
+		if all := c.Runs(); len(all) > 0 {
+			m.Token = all[0].Number
+		}
+		m.Size = uint64(rapid.IntRange(0, 40).Draw(t, "handed out"))
+		m.Length, m.Index = m.Size+uint64(rapid.IntRange(0, 32).Draw(t, "open")), uint64(rapid.IntRange(1, 9).Draw(t, "order"))
 	case message.WRITE:
 		m.Data, m.Size = []byte("x"), 1
 	case message.COMMIT:

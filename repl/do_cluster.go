@@ -173,6 +173,14 @@ func (s *Shell) nodes(c *call) (result, error) {
 		r.rows = append(r.rows, []string{n.ID.String(), n.State, n.Detector, believed, pid, n.Address, n.HTTP, memory, kept, list(n.Leads), list(n.Owns)})
 	}
 	r.fields = []field{{"nodes", nodes}}
+	if slices.ContainsFunc(nodes, func(n client.Node) bool { return n.State != "alive" }) {
+		if companies, err := s.heap.Companies(c.ctx); err == nil { // without it the nodes are shown all the same
+			for _, x := range companies {
+				r.note += lacking(x)
+			}
+			r.note = strings.TrimSuffix(r.note, "; ")
+		}
+	}
 	return r, nil
 }
 
@@ -195,6 +203,7 @@ func (s *Shell) companies(c *call) (result, error) {
 		for _, m := range x.Moves {
 			r.note += moving(x.ID, m)
 		}
+		r.note += lacking(*x)
 	}
 	r.note = strings.TrimSuffix(r.note, "; ")
 	// Scripts iterate over the companies of the heap; the directory stands beside them.
@@ -206,6 +215,18 @@ func (s *Shell) companies(c *call) (result, error) {
 	directory := companies[i]
 	r.fields = []field{{"companies", some(slices.Delete(companies, i, i+1))}, {"directory", directory}}
 	return r, nil
+}
+
+// lacking says that a company has fewer live owners than it should.
+func lacking(x client.Company) string {
+	if x.Missing == 0 {
+		return ""
+	}
+	name := "company " + x.ID.String()
+	if x.ID == 0 {
+		name = "the directory"
+	}
+	return fmt.Sprintf("%s is under-replicated: %d of %d owners are alive; ", name, x.Alive, x.Alive+x.Missing)
 }
 
 // moving says what a change of a company's owners is about.

@@ -28,7 +28,7 @@ func statusText(r health.Report) string {
 	fmt.Fprintf(&b, "%s\n\n", escape(r.Verdict, false))
 	fmt.Fprintf(&b, "cluster %s, %s, %d answer, program %s; %d owners a company, %d replicas a register, acks %s, %s a node\ndead nodes are replaced %s; a node caches up to %s%s\n",
 		escape(c.ID, false), count(c.Nodes, "node"), c.Answering, escape(strings.Join(c.Versions, ", "), false), c.Replicas, c.RegisterReplicas, escape(c.Acks, false), message.FormatSize(c.Memory),
-		replacedText(c.ReplaceAfterMS), message.FormatSize(c.Cache), backText(c.WriteBack))
+		replacedText(c.ReplaceAfterMS), message.FormatSize(c.Cache), backText(c.WriteBack)+runsText(c.Runs))
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	well := 0
 	for _, n := range r.Nodes {
@@ -123,6 +123,13 @@ func replacedText(ms int64) string {
 }
 
 // backText says what may be lost with a holder of a lease.
+func runsText(blocks int) string {
+	if blocks == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; it sets %s aside at once", count(blocks, "small block"))
+}
+
 func backText(writeBack bool) string {
 	if writeBack {
 		return ", and may keep writes to itself"

@@ -26,7 +26,8 @@
 //	    more is moved than what was on nodes that are lost, and what makes the numbers of G3 differ by 2 or more.
 //
 // The price of the circle is paid once: it is even, but a node that is added moves more than G2 allows.
-// The directory therefore keeps the plan's result and changes it replica by replica: Next says how.
+// The directory therefore keeps the plan's result and changes it replica by replica: Next says how, and Lead
+// how leadership follows.
 //
 // It sends nothing, keeps nothing and reads no clock. Next: package directory, which keeps the plan.
 package ring

@@ -26,12 +26,33 @@ type Change struct {
 //	owners of dead nodes, then of leaving ones, then those that are missing; the most endangered company first
 //	registers on the nodes that are there; balance; another company; a node that holds nothing goes
 func Next(d *message.Directory, dead func(message.NodeID) bool) Change {
-	return NextBeside(d, dead, func(message.CompanyID) bool { return false })
+	return NextBeside(d, Beliefs{Dead: dead})
 }
 
-// NextBeside is Next where stuck says in which companies a change gets nowhere: others need not wait for those.
-func NextBeside(d *message.Directory, dead func(message.NodeID) bool, stuck func(message.CompanyID) bool) Change {
-	p := newPlanner(d, dead, stuck)
+// Beliefs are what the planner knows beside the directory. What is nil says no.
+type Beliefs struct {
+	Dead  func(message.NodeID) bool    // for so long that others take its place
+	Away  func(message.NodeID) bool    // now: it founds nothing. Its disk may be lost, and the directory not know it yet
+	Stuck func(message.CompanyID) bool // a change gets nowhere there: others need not wait for it
+}
+
+func (b Beliefs) withDefaults() Beliefs {
+	nobody := func(message.NodeID) bool { return false }
+	if b.Dead == nil {
+		b.Dead = nobody
+	}
+	if b.Away == nil {
+		b.Away = nobody
+	}
+	if b.Stuck == nil {
+		b.Stuck = func(message.CompanyID) bool { return false }
+	}
+	return b
+}
+
+// NextBeside is Next for who knows more than who is dead.
+func NextBeside(d *message.Directory, b Beliefs) Change {
+	p := newPlanner(d, b)
 	if len(p.usable) == 0 {
 		return Change{}
 	}
@@ -47,6 +68,7 @@ func NextBeside(d *message.Directory, dead func(message.NodeID) bool, stuck func
 type planner struct {
 	d      *message.Directory
 	dead   func(message.NodeID) bool
+	away   func(message.NodeID) bool
 	usable []message.NodeID // neither gone nor leaving nor dead
 	can    map[message.NodeID]bool
 	load   map[message.NodeID]int // companies >= 1 that a node will own when all moves have ended
@@ -55,8 +77,9 @@ type planner struct {
 	around map[message.NodeID]int // place on the circle
 }
 
-func newPlanner(d *message.Directory, dead func(message.NodeID) bool, stuck func(message.CompanyID) bool) *planner {
-	p := &planner{d: d, dead: dead, can: map[message.NodeID]bool{}, load: map[message.NodeID]int{}, firsts: map[message.NodeID]int{}, around: map[message.NodeID]int{}}
+func newPlanner(d *message.Directory, b Beliefs) *planner {
+	b = b.withDefaults()
+	p := &planner{d: d, dead: b.Dead, away: b.Away, can: map[message.NodeID]bool{}, load: map[message.NodeID]int{}, firsts: map[message.NodeID]int{}, around: map[message.NodeID]int{}}
 	var there []message.Node
 	for _, n := range d.Nodes {
 		if !p.lost(n.ID) && (n.Key == 0 || n.Boot > 0 || p.keeps(n.ID)) { // one that was admitted must have come, too
@@ -70,7 +93,7 @@ func newPlanner(d *message.Directory, dead func(message.NodeID) bool, stuck func
 	}
 	for i := range d.Companies {
 		c := &d.Companies[i]
-		if p.busy(c) && !stuck(c.ID) {
+		if p.busy(c) && !b.Stuck(c.ID) {
 			p.moves++
 		}
 		if c.ID == 0 {
@@ -167,12 +190,17 @@ func (p *planner) hosts(c *message.Company, without uint64) map[string]bool {
 // choose is the best node to join a company instead of one of its replicas: on a host that the others are not on if
 // there is one, and the emptiest. For the directory it is the next on the circle.
 func (p *planner) choose(c *message.Company, instead uint64) (message.NodeID, bool) {
+	return p.chooseOf(p.usable, c, instead)
+}
+
+// chooseOf is choose among some of the usable nodes.
+func (p *planner) chooseOf(nodes []message.NodeID, c *message.Company, instead uint64) (message.NodeID, bool) {
 	hosts, taken := p.hosts(c, instead), ownerNodes(c)
 	best, found := message.NoNode, false
 	better := func(a, b message.NodeID) bool {
 		return cmp.Or(order(hosts[p.d.Nodes[a].Host], hosts[p.d.Nodes[b].Host]), cmp.Compare(p.burden(c, a), p.burden(c, b)), cmp.Compare(a, b)) < 0
 	}
-	for _, n := range p.usable {
+	for _, n := range nodes {
 		if !taken[n] && (!found || better(n, best)) {
 			best, found = n, true
 		}
@@ -261,7 +289,7 @@ func (p *planner) replace() (Change, bool) {
 				if to, ok := p.choose(c, o.Replica); ok {
 					return p.move(c, to, o.Replica)
 				}
-				if p.d.Nodes[o.Node].Leaving && p.spared(c, o) {
+				if p.d.Nodes[o.Node].Leaving && p.spared(c, o) || p.dead(o.Node) && p.lighter(c) {
 					return p.move(c, message.NoNode, o.Replica)
 				}
 			}
@@ -286,6 +314,14 @@ func (p *planner) spared(c *message.Company, o message.Owner) bool {
 	return voters > 1 && live > (voters-1)/2
 }
 
+// lighter says whether a company gets by with a smaller majority without its dead voters. Then it can lose one more of the
+// others; otherwise it gains nothing by giving them up, and a vote that may come back is kept: of 5 with one dead 3 are
+// needed with it and without it, of 4 with one dead 3 with it and 2 without.
+func (p *planner) lighter(c *message.Company) bool {
+	live, voters := p.live(c)
+	return live > voters/2 && live/2 < voters/2
+}
+
 // spread keeps the registers on the nodes that are there. A change that is under way ends first, unless it waits
 // for a node that is lost.
 func (p *planner) spread() (Change, bool) {
@@ -308,19 +344,30 @@ func (p *planner) spread() (Change, bool) {
 	return Change{Op: message.REGCHANGE, Nodes: nodes, Epoch: p.d.Epoch}, !same
 }
 
-// keepers are who shall keep the registers: all that are there. Where a user chose, those that stay of the chosen.
+// keepers are who shall keep the registers: all that are there. Where a user chose, those that stay of the chosen. While
+// members change every operation needs the new ones, too: of those the dead are left out, and where nobody is left the
+// registers stay where they are.
 func (p *planner) keepers(now []message.Member) []message.NodeID {
 	if !p.d.Chosen {
 		return p.usable
 	}
-	var stay []message.NodeID
-	for _, m := range now {
-		if n := p.d.Nodes[m.Node]; !n.Gone && !n.Leaving {
-			stay = append(stay, m.Node)
-		}
+	changing := len(p.d.Registers.Next) > 0
+	stay := p.staying(now, func(n message.NodeID) bool { return !changing || !p.dead(n) })
+	if len(stay) == 0 {
+		stay = p.staying(p.d.Registers.Members, func(message.NodeID) bool { return true })
 	}
 	if len(stay) == 0 {
 		return p.usable
+	}
+	return stay
+}
+
+// staying are those of the members that do not leave, and that may stay.
+func (p *planner) staying(members []message.Member, may func(message.NodeID) bool) (stay []message.NodeID) {
+	for _, m := range members {
+		if n := p.d.Nodes[m.Node]; !n.Gone && !n.Leaving && may(m.Node) {
+			stay = append(stay, m.Node)
+		}
 	}
 	return stay
 }
@@ -373,7 +420,8 @@ func (p *planner) balance() (Change, bool) {
 }
 
 // found begins another company when there are more nodes than at the beginning. Who gave the cluster another number
-// of companies than usual keeps that difference.
+// of companies than usual keeps that difference. Founders are there: a company of whose founders a majority has lost its
+// disk before it began would never begin. Where too few are there now it waits.
 func (p *planner) found() (Change, bool) {
 	s := p.d.Settings
 	usual := Companies(s.Nodes, s.Memory)
@@ -381,11 +429,12 @@ func (p *planner) found() (Change, bool) {
 	if len(p.d.Companies)-1 >= wanted || p.moves > 0 {
 		return Change{}, false
 	}
+	here := slices.DeleteFunc(slices.Clone(p.usable), p.away)
 	c := message.Company{ID: message.CompanyID(len(p.d.Companies))}
 	for len(c.Owners) < p.wanted(&c) {
-		n, ok := p.choose(&c, 0)
+		n, ok := p.chooseOf(here, &c, 0)
 		if !ok {
-			break
+			return Change{}, false
 		}
 		c.Owners = append(c.Owners, message.Owner{Node: n, Replica: uint64(len(c.Owners)) + 1})
 	}

@@ -27,7 +27,7 @@ func newBook(nodes, replicas int, hosts []string) *book {
 func (b *book) isDead(n message.NodeID) bool { return b.dead[n] }
 
 func (b *book) planner() *planner {
-	return newPlanner(b.d, b.isDead, func(message.CompanyID) bool { return false })
+	return newPlanner(b.d, Beliefs{Dead: b.isDead})
 }
 
 func (b *book) add(host string) message.NodeID {
@@ -216,6 +216,53 @@ func TestNextForALeavingNode(t *testing.T) {
 	}
 }
 
+// Dead owners for whom there is no other node are given up where their company can lose one more of the others then.
+// Back again they are owners again.
+func TestNextWithoutAnotherNode(t *testing.T) {
+	for _, row := range []struct {
+		nodes int
+		dead  []message.NodeID
+		want  int // owners of the directory
+	}{{3, []message.NodeID{1}, 3}, {4, []message.NodeID{1}, 3}, {5, []message.NodeID{1}, 5}, {5, []message.NodeID{1, 3}, 3}, {6, []message.NodeID{1}, 5}} {
+		b := newBook(row.nodes, 3, nil)
+		for _, n := range row.dead {
+			b.dead[n] = true
+		}
+		b.settle(t)
+		c := b.d.Company(0)
+		if live, _ := b.planner().live(c); len(c.Owners) != row.want || live != min(5, row.nodes-len(row.dead)) {
+			t.Errorf("of %d nodes %v are dead: the directory is on %v", row.nodes, row.dead, c.OwnerNodes())
+		}
+		b.dead = map[message.NodeID]bool{}
+		b.settle(t)
+		if c := b.d.Company(0); len(c.Owners) != min(5, row.nodes) {
+			t.Errorf("of %d nodes %v were dead: the directory is on %v", row.nodes, row.dead, c.OwnerNodes())
+		}
+	}
+}
+
+// Who is away now, though not for long, founds no company: its disk may be lost. Where too few are left it waits.
+func TestNextFoundsWithThoseThatAreThere(t *testing.T) {
+	for _, row := range []struct {
+		away []message.NodeID
+		ok   bool
+	}{{nil, true}, {[]message.NodeID{2}, true}, {[]message.NodeID{0, 1, 4}, true}, {[]message.NodeID{0, 1, 4, 5}, false}} {
+		b := newBook(5, 3, nil)
+		b.settle(t)
+		b.add("")
+		p := newPlanner(b.d, Beliefs{Away: func(n message.NodeID) bool { return slices.Contains(row.away, n) }})
+		c, ok := p.found()
+		if ok != row.ok || ok && len(c.Company.Owners) != 3 {
+			t.Errorf("away are %v: %+v, %v", row.away, c, ok)
+		}
+		for _, o := range c.Company.Owners {
+			if slices.Contains(row.away, o.Node) {
+				t.Errorf("away are %v, and founders %v", row.away, c.Company.OwnerNodes())
+			}
+		}
+	}
+}
+
 // The most endangered company goes first.
 func TestNextHelpsTheMostEndangered(t *testing.T) {
 	b := newBook(8, 5, nil)
@@ -335,6 +382,26 @@ func TestNextKeepsChosenRegisters(t *testing.T) {
 	}
 }
 
+// A user's choice that cannot be had holds nobody up for good: who is dead before the registers have come to it is
+// left out, and where nobody is left they stay.
+func TestNextForDeadChosenRegisters(t *testing.T) {
+	for _, row := range []struct{ chosen, want []message.NodeID }{
+		{[]message.NodeID{2}, []message.NodeID{0, 1, 2, 3, 4}},
+		{[]message.NodeID{1, 2}, []message.NodeID{1}},
+	} {
+		b := newBook(5, 3, nil)
+		b.dead[2] = true
+		b.d.Chosen = true
+		for _, n := range row.chosen {
+			b.d.Registers.Next = append(b.d.Registers.Next, message.Member{Node: n})
+		}
+		p := b.planner()
+		if c, ok := p.spread(); !ok || !slices.Equal(c.Nodes, row.want) {
+			t.Errorf("chosen %v: %+v", row.chosen, c)
+		}
+	}
+}
+
 // Moves that get nowhere hold nobody up: those of nodes that are dead, and those that are said to be stuck.
 func TestNextBesideStuckMoves(t *testing.T) {
 	b := newBook(8, 3, nil)
@@ -355,7 +422,7 @@ func TestNextBesideStuckMoves(t *testing.T) {
 	helps := func(c Change) bool {
 		return c.Op == message.MOVE && b.d.Company(c.Move.Company).Owner(c.Move.From).Node == 0
 	}
-	if c := NextBeside(b.d, b.isDead, func(id message.CompanyID) bool { return id == 3 }); !helps(c) {
+	if c := NextBeside(b.d, Beliefs{Dead: b.isDead, Stuck: func(id message.CompanyID) bool { return id == 3 }}); !helps(c) {
 		t.Errorf("node 0 is dead, and one of two moves is stuck: %+v", c)
 	}
 	for _, n := range begin() {

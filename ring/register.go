@@ -59,6 +59,22 @@ func Groups(r message.Registers, shard int) [][]message.Member {
 // operation needs a quorum of each. The result is not to be changed.
 func (p *Placement) Groups(shard int) [][]message.Member { return p.groups[shard] }
 
+// Short finds a shard of which no quorum of the members that shall keep it is there, and says who they are.
+func Short(r message.Registers, there func(message.Member) bool) (replicas []message.Member, few bool) {
+	for s := range Shards {
+		all, n := Replicas(s, r.Members, r.Replicas), 0
+		for _, m := range all {
+			if there(m) {
+				n++
+			}
+		}
+		if n < len(all)/2+1 {
+			return all, true
+		}
+	}
+	return nil, false
+}
+
 // Holds says whether a member is among the replicas of a shard, in any group.
 func (p *Placement) Holds(shard int, m message.Member) bool {
 	for _, g := range p.groups[shard] {

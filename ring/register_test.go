@@ -116,3 +116,29 @@ func TestPlace(t *testing.T) {
 		t.Error("the epoch is lost")
 	}
 }
+
+func TestShort(t *testing.T) {
+	r := message.Registers{Replicas: 3}
+	for n := range message.NodeID(5) {
+		r.Members = append(r.Members, message.Member{Node: n})
+	}
+	for _, row := range []struct {
+		members []message.Member
+		away    []message.NodeID
+		few     bool
+	}{
+		{r.Members, nil, false},
+		{r.Members, []message.NodeID{3}, false},
+		{r.Members, []message.NodeID{3, 4}, true}, // some shard has both
+		{r.Members[:3], []message.NodeID{2}, false},
+		{r.Members[:2], []message.NodeID{1}, true},
+		{r.Members[2:3], []message.NodeID{2}, true},
+	} {
+		r := r
+		r.Members = row.members
+		replicas, few := Short(r, func(m message.Member) bool { return !slices.Contains(row.away, m.Node) })
+		if few != row.few || few == (len(replicas) == 0) {
+			t.Errorf("of %v without %v: %v, %v", row.members, row.away, few, replicas)
+		}
+	}
+}

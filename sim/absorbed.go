@@ -114,7 +114,11 @@ func (g *group) first(index uint64, b *message.Batch, a *company.Applied) {
 	if w.faults&Leases == 0 || g.id == 0 {
 		return
 	}
+	events := a.Leases
 	for i, m := range b.Messages {
+		for ; len(events) > 0 && events[0].Message == i; events = events[1:] { // what the log had then counts
+			g.event(events[0])
+		}
 		r := &a.Results[i]
 		if r.Code != message.Done || r.Index != index {
 			continue
@@ -128,15 +132,16 @@ func (g *group) first(index uint64, b *message.Batch, a *company.Applied) {
 			}
 		}
 	}
-	for _, e := range a.Leases {
-		switch {
-		case e.Ended:
-			g.ended(e.Lease)
-		case e.Lease.Token <= g.token:
-			w.fail("S10", "", "company %s gives token %d after %d", g.id, e.Lease.Token, g.token)
-		default:
-			g.token = e.Lease.Token
-		}
+}
+
+func (g *group) event(e company.LeaseEvent) {
+	switch {
+	case e.Ended:
+		g.ended(e.Lease)
+	case e.Lease.Token <= g.token:
+		g.w.fail("S10", "", "company %s gives token %d after %d", g.id, e.Lease.Token, g.token)
+	default:
+		g.token = e.Lease.Token
 	}
 }
 

@@ -37,6 +37,7 @@ const (
 	absorbed              // a write stayed in the copy
 	flushed               // what was absorbed was written back
 	vanished              // it was lost
+	synced                // a holder said that a cell is written back
 
 	deedEnd
 )
@@ -46,7 +47,7 @@ var deedNames = [deedEnd]string{"leaders elected", "entries of deposed leaders",
 	"changes of the registers' members", "replicas replaced", "clients dead", "reads that wrote back",
 	"nodes joined", "nodes left", "moves begun", "owners removed", "companies founded",
 	"leases used", "leases ended", "leases asked back", "wrong decisions of deposed leaders", "reads from copies", "reads stopped half-way",
-	"writes absorbed", "pieces written back", "absorbed writes lost"}
+	"writes absorbed", "pieces written back", "absorbed writes lost", "syncs answered"}
 
 // Deeds is how often each kind of thing happened that histories are there for.
 type Deeds [deedEnd]int

@@ -30,7 +30,7 @@
 //	S9  Nobody is refused what cannot be refused.
 //	S10 No two holders use leases that exclude each other, each by its own clock; tokens grow; caches keep K1 to K8.
 //	S11 A write that was absorbed is lost only with its holder, or when its lease ends before it is written back; not
-//	    after its holder has given the lease back. Otherwise it is in the log in the end.
+//	    after its holder has given the lease back, or has said that it is synced. Otherwise it is in the log in the end.
 //	S12 Whatever is removed, most voters of a company have their disks.
 //
 // An operation without an answer stays open for ever: it may take effect at any later time, or never. A judge

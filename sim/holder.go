@@ -24,6 +24,7 @@ type holder struct {
 	running map[asked][]func(*message.Message)    // who else waits for the answer of a request under way
 	tried   map[asked]bool                        // requests that might be absorbed: whether they were
 	leaving []leaving                             // leases that go when what is dirty is written back
+	syncing []syncing                             // cells that are being written back for somebody
 	gave    map[message.CompanyID]map[uint64]bool // tokens given back: what they covered cannot be lost any more
 	ticked  time.Duration                         // when tick was last called
 	ticks   int
@@ -38,6 +39,11 @@ type asked struct {
 type leaving struct {
 	l    message.Lease
 	gone func()
+}
+
+type syncing struct {
+	x     *cell
+	began int64 // moment
 }
 
 // leased is the lease's side of the node, made when it first asks for one.
@@ -78,7 +84,7 @@ func (h *holder) heard(id message.CompanyID, a *message.Message) {
 
 // take asks for a lease on the pages of a cell, or all of its block from there on.
 func (n *node) take(x *cell, exclusive, back, all bool, length uint64) {
-	h, w := n.leased(), n.w
+	h := n.leased()
 	m := message.New(message.LEASE)
 	m.Address, m.Size, m.Txn, m.Final, m.Value, m.Length = x.at, 8, x.txn, n.id, h.session, length
 	if all {
@@ -95,8 +101,37 @@ func (n *node) take(x *cell, exclusive, back, all bool, length uint64) {
 	if back {
 		m.Flags |= message.WriteBack
 	}
+	q := h.cache.Ask(m.Address, m.Size)
+	h.settle(q, 0, func(ready bool) {
+		if ready && n.holder == h {
+			h.lease(x, m, mode, q)
+		} else {
+			h.cache.Answered(q, true)
+		}
+	})
+}
+
+// settle writes back what is dirty where another lease is asked for (K9).
+func (h *holder) settle(q *cache.Question, try int, then func(ready bool)) {
+	pieces, ready := h.cache.Asked(q)
+	if len(pieces) > 0 {
+		h.flush(pieces, func(bool) {})
+		_, ready = h.cache.Asked(q)
+	}
+	if ready || try == 20 {
+		then(ready)
+		return
+	}
+	h.n.later(10, func() { h.settle(q, try+1, then) })
+}
+
+// lease sends the LEASE, and takes what is granted into use.
+func (h *holder) lease(x *cell, m *message.Message, mode string, q *cache.Question) {
+	n, w := h.n, h.n.w
+	back := m.Flags&message.WriteBack != 0
 	sent := h.clock()
 	n.self.do(x.company, m, attemptLong, func(a *message.Message, _ bool) {
+		defer func() { h.cache.Answered(q, a != nil) }()
 		h.heard(x.company, a)
 		if a == nil || a.Status != message.Done {
 			return
@@ -268,6 +303,9 @@ func (n *node) gives(l message.Lease, gone func()) {
 }
 
 func (h *holder) give(l message.Lease, gone func()) {
+	if h.n.w.cfg.planted == revokeDrops {
+		h.cache.Abandon(l) // and says nothing
+	}
 	pieces := h.cache.Revoke(l)
 	if h.n.w.cfg.planted == flushAfterRevoke {
 		h.given(l)
@@ -295,6 +333,13 @@ func (h *holder) leave() {
 		h.given(x.l)
 		x.gone()
 	}
+	for i := 0; i < len(h.syncing); i++ {
+		if s := h.syncing[i]; h.cache.Unwritten(s.x.at, 8) == 0 {
+			h.syncing = slices.Delete(h.syncing, i, i+1)
+			h.synced(s)
+			i--
+		}
+	}
 }
 
 // given remembers what was given back while it stood.
@@ -306,6 +351,29 @@ func (h *holder) given(l message.Lease) {
 		h.gave[l.Company] = map[uint64]bool{}
 	}
 	h.gave[l.Company][l.Token] = true
+}
+
+// sync writes back what is absorbed of a cell, for a client that wants to be sure of it.
+func (h *holder) sync(x *cell) {
+	s := syncing{x, h.n.w.moment()}
+	if h.n.w.cfg.planted == eagerSync {
+		h.synced(s)
+		return
+	}
+	h.syncing = append(h.syncing, s)
+	h.flush(h.cache.Flush(x.at, 8), func(bool) {})
+	h.leave()
+}
+
+// synced is the answer to a sync: what was absorbed before it is in the log, or its loss is said (S11).
+func (h *holder) synced(s syncing) {
+	w := h.n.w
+	w.did(synced)
+	for _, a := range s.x.absorbed {
+		if a.by == h && !a.lost && a.since < s.began {
+			w.fail("S11", s.x.name, "node %s has said that it is synced, and %d, which it had absorbed before, is not written back", h.n.id, a.value)
+		}
+	}
 }
 
 // release gives a lease back unasked.

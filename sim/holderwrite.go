@@ -145,6 +145,11 @@ func (h *holder) flush(pieces []cache.Piece, end func(all bool)) {
 		h.n.self.do(p.Company, q, attemptLong, func(a *message.Message, sent bool) {
 			h.heard(p.Company, a)
 			outcome := cache.Written
+			if h.n.w.cfg.planted == unfencedFlush && a != nil && a.Status == message.Fenced {
+				again := *q
+				again.Token, again.Seq = 0, 0
+				h.n.self.do(p.Company, &again, attemptLong, func(*message.Message, bool) {})
+			}
 			switch {
 			case a == nil && !sent:
 				outcome = cache.Refused

@@ -2,7 +2,7 @@ package sim
 
 import "dmalloc/message"
 
-// lend has a node take a lease on a cell, or give one back, and goes on with that cell.
+// lend has a node take a lease on a cell, or give one back, or sync the cell, and goes on with that cell.
 func (c *client) lend() {
 	w := c.w
 	x := w.shared[w.dice.IntN(len(w.shared))]
@@ -16,6 +16,14 @@ func (c *client) lend() {
 		w.reach(id, func(n *node) {
 			if n.holder != nil {
 				n.holder.releaseAll()
+			}
+		})
+		return
+	}
+	if w.odds(8) {
+		w.reach(id, func(n *node) {
+			if n.holder != nil {
+				n.holder.sync(x)
 			}
 		})
 		return

@@ -25,6 +25,9 @@ const (
 	noLook                // T2: a holder does not look at the clock when it answers: it has a timer for that
 	flushAfterRevoke      // T5: a holder gives back before it has written back
 	readUnderWrite        // T6: a page with a write under way is read
+	eagerSync             // a sync is answered before what is dirty was written back
+	unfencedFlush         // what is written back too late is sent again without the token that fences it
+	revokeDrops           // T5: a holder gives back, and forgets what it had absorbed
 
 	bugEnd
 )
@@ -32,6 +35,6 @@ const (
 var bugNames = [bugEnd]string{"no bug", "acknowledge early", "stale read", "forget answers", "new number on retry", "abort committed",
 	"apply deposed twice", "no write-back", "no fence", "same member", "first entry not repeated", "fence of a change skipped", "removed owner counts",
 	"deposed leader expires", "older token", "lease outlives its clock", "hasty leader", "no look at the clock", "flush after revoke",
-	"read under a write"}
+	"read under a write", "eager sync", "unfenced flush", "revoked writes dropped"}
 
 func (b bug) String() string { return bugNames[b] }

@@ -21,6 +21,9 @@ var hunts = map[bug]hunt{
 	noLook:           {Leases | Pause, 600},
 	flushAfterRevoke: {Leases | Back | Tail | Loss | Pause, 300},
 	readUnderWrite:   {Leases | Tail, 1000},
+	eagerSync:        {Leases | Back, 600},
+	unfencedFlush:    {Leases | Back | Pause | Twice, 1000},
+	revokeDrops:      {Leases | Back, 300},
 }
 
 // find looks for a history that a planted bug breaks, and that without it is sound.

@@ -220,6 +220,13 @@ func (t *Transport) SetDown(down map[message.NodeID]bool) {
 	t.reroute()
 }
 
+// Down says whether SetDown has named a node.
+func (t *Transport) Down(n message.NodeID) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.down[n]
+}
+
 // reroute is called with mu held.
 func (t *Transport) reroute() {
 	t.routes.Store(newRoutes(t.cfg.Self, t.nodes, t.edges, t.down))

@@ -22,10 +22,19 @@ type leaderList struct {
 	Leaders []message.Tenure `json:"leaders"`
 }
 
-// vital is the answer of /healthz and /readyz.
+// vital is the answer of /healthz and /readyz. Status and UnderReplicated are of /readyz only, and say that all is
+// served, but can lose less than usual.
 type vital struct {
-	OK   bool           `json:"ok"`
-	Node message.NodeID `json:"node"`
+	OK              bool           `json:"ok"`
+	Node            message.NodeID `json:"node"`
+	Status          string         `json:"status,omitempty"` // under_replicated
+	UnderReplicated []Thin         `json:"under_replicated,omitempty"`
+}
+
+// Thin is a company with fewer live owners than it should have; 0 is the directory.
+type Thin struct {
+	Company message.CompanyID `json:"company"`
+	Missing int               `json:"missing"`
 }
 
 // index is the answer of /v1: what can be asked.
@@ -136,7 +145,7 @@ func (c *call) metrics() error {
 	return writeWhole(c.answer, http.StatusOK, c.route.kind, b.Bytes())
 }
 
-func (c *call) healthz() error { return c.json(http.StatusOK, vital{true, c.s.cfg.Node}) }
+func (c *call) healthz() error { return c.json(http.StatusOK, vital{OK: true, Node: c.s.cfg.Node}) }
 
 // pong answers what older clients ask.
 func (c *call) pong() error {
@@ -149,7 +158,13 @@ func (c *call) readyz() error {
 			return &failure{http.StatusServiceUnavailable, message.Unavailable.String(), "not ready: " + err.Error()}
 		}
 	}
-	return c.json(http.StatusOK, vital{true, c.s.cfg.Node})
+	v := vital{OK: true, Node: c.s.cfg.Node}
+	if c.s.cfg.Thin != nil {
+		if v.UnderReplicated = c.s.cfg.Thin(); len(v.UnderReplicated) > 0 {
+			v.Status = "under_replicated"
+		}
+	}
+	return c.json(http.StatusOK, v)
 }
 
 func (c *call) openapi() error {

@@ -153,7 +153,7 @@ func routes() []route {
 			status: http.StatusOK, kind: "text/plain; version=0.0.4; charset=utf-8", always: true, handle: (*call).metrics},
 		{method: "GET", path: openPath, name: "healthz", about: "the process lives", status: http.StatusOK, answer: vital{}, always: true, handle: (*call).healthz},
 		{method: "GET", path: "/status/", name: "status", about: "the process lives, in a word", status: http.StatusOK, kind: "text/plain; charset=utf-8", always: true, handle: (*call).pong},
-		{method: "GET", path: "/readyz", name: "readyz", about: "each company of this node has a leader; 503 otherwise", status: http.StatusOK, answer: vital{}, always: true, handle: (*call).readyz},
+		{method: "GET", path: "/readyz", name: "readyz", about: "each company of this node has a leader; 503 otherwise. Companies with fewer live owners than they should have are named, and served", status: http.StatusOK, answer: vital{}, always: true, handle: (*call).readyz},
 		{method: "GET", path: "/openapi.json", name: "openapi", about: "this description", status: http.StatusOK, kind: "application/json", always: true, handle: (*call).openapi},
 	}
 	for i := range all {

@@ -52,6 +52,7 @@ type Config struct {
 	Heap     Heap
 	Control  Control                                                // nil: kill, revive, pause and resume are unsupported
 	Graph    func(ctx context.Context, what string) (string, error) // nil: unsupported
+	Thin     func() []Thin                                          // companies with fewer live owners than they should have; may be nil
 	Ready    func() error                                           // nil error: ready; otherwise which company has no leader
 	Metrics  func(io.Writer)                                        // the node's numbers in the Prometheus text format
 	Listener net.Listener                                           // Serve accepts here, and Close closes it

@@ -358,6 +358,22 @@ func TestErrorsOfTheHeap(t *testing.T) {
 	}
 }
 
+// A node whose companies lack owners serves, and says which.
+func TestUnderReplicated(t *testing.T) {
+	thin := []Thin{{Company: 0, Missing: 1}, {Company: 3, Missing: 2}}
+	s, _ := newServer(t, func(c *Config) { c.Thin = func() []Thin { return thin } })
+	for range 2 {
+		want := `{"ok":true,"node":2,"status":"under_replicated","under_replicated":[{"company":0,"missing":1},{"company":3,"missing":2}]}`
+		if len(thin) == 0 {
+			want = `{"ok":true,"node":2}`
+		}
+		if w := ask(s, "GET", "/readyz", ""); w.Code != 200 || strings.TrimSpace(w.Body.String()) != want {
+			t.Errorf("%d %s", w.Code, w.Body)
+		}
+		thin = nil
+	}
+}
+
 // An unready node and one without a launcher say so.
 func TestAbsentParts(t *testing.T) {
 	s, _ := newServer(t, func(c *Config) {

@@ -44,7 +44,7 @@ type benchFlags struct {
 func benchCommand() *cobra.Command {
 	f := benchFlags{size: 16, transfer: 256 << 20}
 	cmd := &cobra.Command{
-		Use:   "bench [mix|failover|allocations|file|registers|leases|growth]",
+		Use:   "bench [mix|failover|allocations|file|registers|leases|growth|compare]",
 		Short: "measure a heap from outside, and raw Dragonboat beside it",
 		Long: `bench measures a heap with clients of its own: one that is up (--connect), or one that it starts as up would.
 
@@ -57,7 +57,8 @@ func benchCommand() *cobra.Command {
   leases       reads of leased pages, in a node and from outside it, beside copying memory and reads that a quorum
                confirms, and writes that readers have to give their leases back for
   growth       --transfer bytes in five nodes: what is moved when a sixth comes; what clients notice while nodes come,
-               go and are replaced after --replace-after`,
+               go and are replaced after --replace-after
+  compare      a heap beside etcd, Redis, raw Dragonboat, disk and network, with flags of its own: bench compare --help`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			what := "mix"
@@ -75,7 +76,7 @@ func benchCommand() *cobra.Command {
 			f.sizeGiven = cmd.Flags().Changed("size")
 			run := map[string]func(context.Context, *target, bench.Mix) error{"mix": f.runMix, "failover": f.runFailover, "allocations": f.runAllocations, "file": f.runFile, "registers": f.runRegisters, "leases": f.runLeases, "growth": f.runGrowth}[what]
 			if run == nil {
-				return usage("bench %s: use mix, failover, allocations, file, registers, leases or growth", what)
+				return usage("bench %s: use mix, failover, allocations, file, registers, leases, growth or compare", what)
 			}
 			if what == "leases" && f.up.nodes == 0 {
 				f.up.nodes = 1 + readers
@@ -105,6 +106,7 @@ func benchCommand() *cobra.Command {
 			return nil
 		},
 	}
+	cmd.AddCommand(benchCompareCommand(), benchClientCommand(), rawNodeCommand(), tidyCommand())
 	f.up.add(cmd)
 	fl := cmd.Flags()
 	fl.StringVar(&f.address, "connect", "", "measure the cluster that this node belongs to, instead of starting one")
@@ -225,10 +227,19 @@ func (f *benchFlags) runFailover(ctx context.Context, t *target, _ bench.Mix) er
 		return message.Errorf(message.Unsupported, "failover kills nodes, and nobody who started them answers; let bench start the cluster")
 	}
 	f.head()
-	leader := func(ctx context.Context, a message.Addr) (message.NodeID, error) {
+	row, err := bench.Failover(ctx, t.heap, leaderOf(t.heap), t.control, f.rounds)
+	if err == nil {
+		f.row("dmalloc", 1, row)
+	}
+	return err
+}
+
+// leaderOf finds the node that leads the company of an address, and waits until there is one.
+func leaderOf(h *client.Heap) func(ctx context.Context, a message.Addr) (message.NodeID, error) {
+	return func(ctx context.Context, a message.Addr) (message.NodeID, error) {
 		company, _ := a.Company()
 		for ctx.Err() == nil {
-			all, err := t.heap.Companies(ctx)
+			all, err := h.Companies(ctx)
 			if err != nil {
 				return 0, err
 			}
@@ -239,11 +250,6 @@ func (f *benchFlags) runFailover(ctx context.Context, t *target, _ bench.Mix) er
 		}
 		return 0, ctx.Err()
 	}
-	row, err := bench.Failover(ctx, t.heap, leader, t.control, f.rounds)
-	if err == nil {
-		f.row("dmalloc", 1, row)
-	}
-	return err
 }
 
 func (f *benchFlags) runAllocations(ctx context.Context, t *target, _ bench.Mix) error {

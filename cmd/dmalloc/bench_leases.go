@@ -71,32 +71,11 @@ func (f *benchFlags) spin(ctx context.Context, system, name string, n int, read 
 
 // inProcess measures a program that has a node in it.
 func (f *benchFlags) inProcess(ctx context.Context) error {
-	dir, err := os.MkdirTemp("", "dmalloc-bench-")
+	n, end, err := nodeInside(ctx, "")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	pages, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	s := message.Settings{Version: cluster.DataVersion, Nodes: 1, Replicas: 1, RegisterReplicas: 1, Memory: cluster.DefaultMemory, Acks: cluster.DefaultAcks,
-		Tick: cluster.DefaultTick, Election: cluster.DefaultElection, Heartbeat: cluster.DefaultHeartbeat, LogShards: cluster.DefaultLogShards,
-		Executors: cluster.DefaultExecutors, Cluster: "00000000000000b1"}
-	s.Companies = ring.Companies(s.Nodes, s.Memory)
-	n, err := node.Start(node.Config{Settings: s, Hosts: []string{"localhost"}, Dir: filepath.Join(dir, "0"), Listener: listener, HTTP: pages,
-		Incarnation: 1, Version: version(), Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		return err
-	}
-	defer n.Close()
-	if err := n.Ready(ctx); err != nil {
-		return err
-	}
+	defer end()
 	a, err := n.Heap().Malloc(ctx, leasedBytes)
 	if err != nil {
 		return err
@@ -110,6 +89,47 @@ func (f *benchFlags) inProcess(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// nodeInside starts a cluster of one node in this process, with temporary files in a directory, which end removes.
+func nodeInside(ctx context.Context, in string) (_ *node.Node, end func(), err error) {
+	dir, err := os.MkdirTemp(in, "dmalloc-bench-")
+	if err != nil {
+		return nil, nil, err
+	}
+	var started *node.Node
+	stop := func() {
+		if started != nil {
+			started.Close()
+		}
+		_ = os.RemoveAll(dir)
+	}
+	defer func() {
+		if err != nil {
+			stop()
+		}
+	}()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, nil, err
+	}
+	pages, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		_ = listener.Close()
+		return nil, nil, err
+	}
+	s := message.Settings{Version: cluster.DataVersion, Nodes: 1, Replicas: 1, RegisterReplicas: 1, Memory: cluster.DefaultMemory, Acks: cluster.DefaultAcks,
+		Tick: cluster.DefaultTick, Election: cluster.DefaultElection, Heartbeat: cluster.DefaultHeartbeat, LogShards: cluster.DefaultLogShards,
+		Executors: cluster.DefaultExecutors, Cluster: "00000000000000b1"}
+	s.Companies = ring.Companies(s.Nodes, s.Memory)
+	if started, err = node.Start(node.Config{Settings: s, Hosts: []string{"localhost"}, Dir: filepath.Join(dir, "0"), Listener: listener, HTTP: pages,
+		Version: version(), Log: slog.New(slog.DiscardHandler)}); err != nil {
+		return nil, nil, err
+	}
+	if err := started.Ready(ctx); err != nil {
+		return nil, nil, err
+	}
+	return started, stop, nil
 }
 
 // renew takes a lease and takes it again before it ends, until the function that it returns is called.

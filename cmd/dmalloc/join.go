@@ -196,7 +196,7 @@ func (f *joinFlags) admit(ctx context.Context, own client.Options) (me joined, d
 	} else if f.memory != 0 && uint64(f.memory) != me.Memory {
 		return me, nil, message.Errorf(message.InvalidArgument, "node %s joined with --memory %s, which cannot change; leave the option out", me.ID, message.FormatSize(me.Memory))
 	}
-	me.Settings.ReplaceAfter, me.Settings.Cache, me.Settings.WriteBack = d.Settings.ReplaceAfter, d.Settings.Cache, d.Settings.WriteBack
+	me.Settings.ReplaceAfter, me.Settings.Cache, me.Settings.WriteBack, me.Settings.Runs = d.Settings.ReplaceAfter, d.Settings.Cache, d.Settings.WriteBack, d.Settings.Runs
 	if n := d.Node(me.ID); n != nil && n.Gone {
 		return me, nil, message.Errorf(message.InvalidArgument, "node %s has left the cluster, and %s is of no more use; give another directory to join anew", me.ID, f.data)
 	}

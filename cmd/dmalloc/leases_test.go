@@ -265,3 +265,41 @@ func TestWriteBackIsSaid(t *testing.T) {
 	}
 	reads(t, o, a, "two")
 }
+
+// What a holder has absorbed is not lost when it takes a lease anew: it is written back before, for the new lease
+// fences what comes under the old one.
+func TestLeaseAgainKeepsAbsorbed(t *testing.T) {
+	l := start(t, "-n", "4", "--replicas", "3", "--write-back")
+	a := l.alloc()
+	lead := l.leader(l.dial(0), a)
+	holder, other := (lead+1)%4, (lead+2)%4
+	h, o := l.dial(holder), l.dial(other)
+	leases(t, h, a, "w", 4*time.Second)
+	if w := writes(t, h, a, "one"); !w.WriteBack {
+		t.Errorf("%+v", w)
+	}
+	leases(t, h, a, "w", 4*time.Second)
+	if x := l.do("kill %d", holder); !x.OK {
+		t.Fatal(x.Error)
+	}
+	reads(t, o, a, "one")
+}
+
+// A holder that leads the company shows what it has absorbed to nobody else before it is in the log: what was seen
+// elsewhere does not die with it.
+func TestLeaderShowsNothingAbsorbed(t *testing.T) {
+	l := start(t, "-n", "4", "--replicas", "3", "--write-back")
+	a := l.alloc()
+	lead := l.leader(l.dial(0), a)
+	h, o := l.dial(lead), l.dial((lead+2)%4)
+	leases(t, h, a, "w", 4*time.Second)
+	if w := writes(t, h, a, "one"); !w.WriteBack {
+		t.Errorf("%+v", w)
+	}
+	reads(t, h, a, "one")
+	reads(t, o, a, "one")
+	if x := l.do("kill %d", lead); !x.OK {
+		t.Fatal(x.Error)
+	}
+	reads(t, o, a, "one")
+}

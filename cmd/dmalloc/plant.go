@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"dmalloc/company"
+	"dmalloc/node"
 	"dmalloc/owner"
 	"dmalloc/register"
 	"dmalloc/transport"
@@ -17,11 +18,11 @@ import (
 // nodes, which inherit the variable. It exists to show that a drill finds the bug.
 func init() {
 	name := os.Getenv("DMALLOC_PLANT")
-	if name == "" || owner.Plant(name) || company.Plant(name) || transport.Plant(name) {
+	if name == "" || owner.Plant(name) || node.Plant(name) || company.Plant(name) || transport.Plant(name) {
 		return
 	}
 	if err := register.Plant(name); err != nil {
-		fmt.Fprintf(os.Stderr, "dmalloc: DMALLOC_PLANT=%s: use one of %v\n", name, slices.Concat(owner.Plants(), company.Plants(), transport.Plants(), register.Plants()))
+		fmt.Fprintf(os.Stderr, "dmalloc: DMALLOC_PLANT=%s: use one of %v\n", name, slices.Concat(owner.Plants(), node.Plants(), company.Plants(), transport.Plants(), register.Plants()))
 		os.Exit(exitUsage)
 	}
 }

@@ -43,16 +43,18 @@ type upFlags struct {
 	patience patience
 	cache    size
 	back     bool
+	runs     int
 	drills   bool
 	quiet    bool
 
-	backGiven, cacheGiven                                bool
+	backGiven, cacheGiven, runsGiven                     bool
 	nodesGiven, replicasGiven, keepersGiven, memoryGiven bool // zero was not the default, but asked for
 }
 
 // given notes which of the flags were on the command line.
 func (f *upFlags) given(cmd *cobra.Command) {
 	f.backGiven, f.cacheGiven = cmd.Flags().Changed("write-back"), cmd.Flags().Changed("cache")
+	f.runsGiven = cmd.Flags().Changed("runs")
 	f.keepersGiven = cmd.Flags().Changed("register-replicas")
 	f.nodesGiven, f.replicasGiven, f.memoryGiven = cmd.Flags().Changed("nodes"), cmd.Flags().Changed("replicas"), cmd.Flags().Changed("memory")
 }
@@ -67,6 +69,7 @@ func (f *upFlags) add(cmd *cobra.Command) {
 	fl.Var(&f.patience, "replace-after", "for how long a node may be dead before others take its place: a duration, or never (1m)")
 	fl.Var(&f.cache, "cache", "bytes of leased pages that each node keeps (64MiB)")
 	fl.BoolVar(&f.back, "write-back", false, "let who holds an exclusive lease keep its writes to itself until sync, release or its end: faster, and lost with its node")
+	fl.IntVar(&f.runs, "runs", 0, "have each node set so many small blocks aside at once and hand them out by itself: most small allocations need no log entry then; 0 means none, 64 is a good number")
 	fl.StringVar(&f.data, "data", "", "keep everything in this directory; without it in a temporary one that goes with the cluster")
 	fl.StringVar(&f.http, "http", "", "HOST:PORT of node 0's HTTP; node i listens on PORT+i")
 	fl.IntVar(&f.port, "port", 0, "port of node 0's messages; node i listens on PORT+i. Without it free ones are found")
@@ -127,6 +130,12 @@ func (f *upFlags) config(dot string) (cluster.Config, error) {
 		ReplaceAfter: int(f.patience), Cache: uint64(f.cache)}
 	if f.backGiven {
 		cfg.WriteBack = &f.back
+	}
+	if f.runsGiven {
+		cfg.Runs = &f.runs
+	}
+	if f.runs < 0 || f.runs > message.MaxRun {
+		return cfg, usage("--runs %d: a run has 1 to %d blocks; 0 means none", f.runs, message.MaxRun)
 	}
 	if f.cacheGiven && f.cache == 0 {
 		return cfg, usage("--cache 0: a node that may cache nothing has no use for leases; leave the option out, or give a size such as 4MiB")

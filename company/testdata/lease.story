@@ -29,13 +29,13 @@ leases addr=0x500000002000 token=7 value=1
 print
 ----
 ok 0x500000001000 size 12288 token 5 length 1000 index 5
-lease {Lease:{First:1 Pages:3 Exclusive:false WriteBack:false Node:1 Session:7 Token:5 Length:1000} Ended:false}
+lease {Lease:{First:1 Pages:3 Exclusive:false WriteBack:false Node:1 Session:7 Token:5 Length:1000} Ended:false Message:0}
 log 5: S1 lease 0x500000001000 12288
 ok 0x500000002000 size 8192 token 6 length 1000 index 6
-lease {Lease:{First:2 Pages:2 Exclusive:false WriteBack:false Node:2 Session:7 Token:6 Length:1000} Ended:false}
+lease {Lease:{First:2 Pages:2 Exclusive:false WriteBack:false Node:2 Session:7 Token:6 Length:1000} Ended:false Message:0}
 log 6: S1 lease 0x500000002000 8192
 ok 0x500000002000 size 4096 token 7 length 1000 index 7
-lease {Lease:{First:2 Pages:1 Exclusive:false WriteBack:false Node:3 Session:7 Token:7 Length:1000} Ended:false}
+lease {Lease:{First:2 Pages:1 Exclusive:false WriteBack:false Node:3 Session:7 Token:7 Length:1000} Ended:false Message:0}
 log 7: S1 lease 0x500000002000 4096
 ok size 3 index 7
 data "[{\"company\":1,\"address\":\"0x500000001000\",\"size\":12288,\"mode\":\"r\",\"token\":5,\"holder\":1,\"session\":7,\"length_ms\":1000,\"ms_left\":0},{\"company\":1,\"address\":\"0x500000002000\",\"size\":8192,\"mode\":\"r\",\"token\":6,\"holder\":2,\"session\":7,\"length_ms\":1000,\"ms_left\":0},{\"company\":1,\"address\":\"0x500000002000\",\"size\":4096,\"mode\":\"r\",\"token\":7,\"holder\":3,\"session\":7,\"length_ms\":1000,\"ms_left\":0}]"
@@ -98,15 +98,15 @@ leased: LEASE of the 3 pages at 0x500000001000 meets the lease of node 2 with to
 data "[{\"company\":1,\"address\":\"0x500000002000\",\"size\":8192,\"mode\":\"r\",\"token\":6,\"holder\":2,\"session\":7,\"length_ms\":1000,\"ms_left\":0},{\"company\":1,\"address\":\"0x500000002000\",\"size\":4096,\"mode\":\"r\",\"token\":7,\"holder\":3,\"session\":7,\"length_ms\":1000,\"ms_left\":0}]"
 invalid_argument: the lease with token 6 is of node 2; node 1 cannot give it back index 17
 ok 0x500000002000 size 8192 value 1 token 6 index 18
-lease {Lease:{First:2 Pages:2 Exclusive:false WriteBack:false Node:2 Session:7 Token:6 Length:1000} Ended:true}
+lease {Lease:{First:2 Pages:2 Exclusive:false WriteBack:false Node:2 Session:7 Token:6 Length:1000} Ended:true Message:0}
 log 18: S1 release 0x500000002000 8192
 ok 0x500000002000 size 4096 value 1 token 7 index 19
-lease {Lease:{First:2 Pages:1 Exclusive:false WriteBack:false Node:3 Session:7 Token:7 Length:1000} Ended:true}
+lease {Lease:{First:2 Pages:1 Exclusive:false WriteBack:false Node:3 Session:7 Token:7 Length:1000} Ended:true Message:0}
 log 19: S1 expire 0x500000002000 4096
 ok token 7 index 20
 ok 0x500000001000 size 12288 token 21 length 1000 index 21
-lease {Lease:{First:1 Pages:3 Exclusive:false WriteBack:false Node:1 Session:7 Token:5 Length:1000} Ended:true}
-lease {Lease:{First:1 Pages:3 Exclusive:true WriteBack:false Node:1 Session:7 Token:21 Length:1000} Ended:false}
+lease {Lease:{First:1 Pages:3 Exclusive:false WriteBack:false Node:1 Session:7 Token:5 Length:1000} Ended:true Message:0}
+lease {Lease:{First:1 Pages:3 Exclusive:true WriteBack:false Node:1 Session:7 Token:21 Length:1000} Ended:false Message:0}
 log 21: S1 lease 0x500000001000 12288
 ok size 1 index 21
 data "[{\"company\":1,\"address\":\"0x500000001000\",\"size\":12288,\"mode\":\"w\",\"token\":21,\"holder\":1,\"session\":7,\"length_ms\":1000,\"ms_left\":0}]"
@@ -139,7 +139,7 @@ write addr=0x500000001000 data=late client=1 seq=1
 leased: WRITE of the page at 0x500000001000 meets the lease of node 1 with token 21; nothing was done, have it given back or wait for its end 0x500000001000 size 4096 index 27
 data "[{\"company\":1,\"address\":\"0x500000001000\",\"size\":12288,\"mode\":\"w\",\"token\":21,\"holder\":1,\"session\":7,\"length_ms\":1000,\"ms_left\":0}]"
 ok 0x500000001000 size 12288 value 1 token 21 index 28
-lease {Lease:{First:1 Pages:3 Exclusive:true WriteBack:false Node:1 Session:7 Token:21 Length:1000} Ended:true}
+lease {Lease:{First:1 Pages:3 Exclusive:true WriteBack:false Node:1 Session:7 Token:21 Length:1000} Ended:true Message:0}
 log 28: S1 release 0x500000001000 12288
 ok 0x500000001000 size 4 index 29
 log 29: S1 write 0x500000001000 4
@@ -155,7 +155,7 @@ lease addr=0x500000001000 node=1 session=7 mode=w
 lease addr=0x500000001000 node=1 session=7
 ----
 ok 0x500000001000 size 12288 token 31 length 10000 index 31
-lease {Lease:{First:1 Pages:3 Exclusive:true WriteBack:true Node:1 Session:7 Token:31 Length:10000} Ended:false}
+lease {Lease:{First:1 Pages:3 Exclusive:true WriteBack:true Node:1 Session:7 Token:31 Length:10000} Ended:false Message:0}
 log 31: S1 lease 0x500000001000 12288
 ok 0x500000001000 size 12288 token 31 length 10000 index 31
 leased: READ of the page at 0x500000001000 meets the lease of node 1 with token 31; nothing was done, have it given back or wait for its end 0x500000001000 size 4096 index 32
@@ -173,8 +173,8 @@ lease addr=0x500000004000 node=1 session=7
 read addr=0x500000001000 size=4
 ----
 ok 0x500000004000 size 4096 token 35 length 10000 index 35
-lease {Lease:{First:1 Pages:3 Exclusive:true WriteBack:true Node:1 Session:7 Token:31 Length:10000} Ended:true}
-lease {Lease:{First:4 Pages:1 Exclusive:false WriteBack:false Node:1 Session:8 Token:35 Length:10000} Ended:false}
+lease {Lease:{First:1 Pages:3 Exclusive:true WriteBack:true Node:1 Session:7 Token:31 Length:10000} Ended:true Message:0}
+lease {Lease:{First:4 Pages:1 Exclusive:false WriteBack:false Node:1 Session:8 Token:35 Length:10000} Ended:false Message:0}
 log 35: S1 lease 0x500000004000 4096
 fenced: session 7 of node 1 is over: session 8 holds the lease with token 35; nothing was done index 36
 ok 0x500000001000 size 4 index 36
@@ -195,11 +195,11 @@ term 5 of node 4
 log 37: S1 lead 0x0 0
 fenced: LEASE was decided by the leader of term 4, but node 4 leads company 1 in term 5; nothing was done, ask it index 38
 ok 0x500000004000 size 4096 token 39 length 10000 index 39
-lease {Lease:{First:4 Pages:1 Exclusive:false WriteBack:false Node:2 Session:1 Token:39 Length:10000} Ended:false}
+lease {Lease:{First:4 Pages:1 Exclusive:false WriteBack:false Node:2 Session:1 Token:39 Length:10000} Ended:false Message:0}
 log 39: S1 lease 0x500000004000 4096
 fenced: EXPIRE was decided by the leader of term 4, but node 4 leads company 1 in term 5; nothing was done, ask it index 40
 ok 0x500000004000 size 4096 value 1 token 35 index 41
-lease {Lease:{First:4 Pages:1 Exclusive:false WriteBack:false Node:1 Session:8 Token:35 Length:10000} Ended:true}
+lease {Lease:{First:4 Pages:1 Exclusive:false WriteBack:false Node:1 Session:8 Token:35 Length:10000} Ended:true Message:0}
 log 41: S1 expire 0x500000004000 4096
 ok token 35 index 42
 company 1 from 0x500000000000 to 0x501000000000: used 9032, charged 12320 of 1048576, room 1032192, allocations 3
@@ -229,13 +229,13 @@ write addr=0x500000004000 data=x
 leased: FREE of the page at 0x500000004000 meets the lease of node 2 with token 39; nothing was done, have it given back or wait for its end 0x500000004000 size 4096 index 43
 data "[{\"company\":1,\"address\":\"0x500000004000\",\"size\":4096,\"mode\":\"r\",\"token\":39,\"holder\":2,\"session\":1,\"length_ms\":10000,\"ms_left\":0}]"
 ok value 1 index 44
-lease {Lease:{First:4 Pages:1 Exclusive:false WriteBack:false Node:2 Session:1 Token:39 Length:10000} Ended:true}
+lease {Lease:{First:4 Pages:1 Exclusive:false WriteBack:false Node:2 Session:1 Token:39 Length:10000} Ended:true Message:0}
 log 44: S1 release 0x500000004000 4096
 ok 0x500000004000 size 16 index 45
 changed 0x500000004000
 log 45: S1 free 0x500000004000 16
 ok 0x500000004000 size 4096 token 46 length 10000 index 46
-lease {Lease:{First:4 Pages:1 Exclusive:true WriteBack:false Node:2 Session:1 Token:46 Length:10000} Ended:false}
+lease {Lease:{First:4 Pages:1 Exclusive:true WriteBack:false Node:2 Session:1 Token:46 Length:10000} Ended:false Message:0}
 log 46: S1 lease 0x500000004000 4096
 ok 0x500000004010 size 16 index 47
 changed 0x500000004010
@@ -248,7 +248,7 @@ log 49: S1 allocate 0x500000004000 16
 leased: WRITE of the page at 0x500000004000 meets the lease of node 2 with token 46; nothing was done, have it given back or wait for its end 0x500000004000 size 4096 index 50
 data "[{\"company\":1,\"address\":\"0x500000004000\",\"size\":4096,\"mode\":\"w\",\"token\":46,\"holder\":2,\"session\":1,\"length_ms\":10000,\"ms_left\":0}]"
 ok value 1 index 51
-lease {Lease:{First:4 Pages:1 Exclusive:true WriteBack:false Node:2 Session:1 Token:46 Length:10000} Ended:true}
+lease {Lease:{First:4 Pages:1 Exclusive:true WriteBack:false Node:2 Session:1 Token:46 Length:10000} Ended:true Message:0}
 log 51: S1 release 0x500000004000 4096
 ok 0x500000004000 size 1 index 52
 log 52: S1 write 0x500000004000 1
@@ -316,10 +316,10 @@ changed 0x501000001000
 log 4: S1 confirm 0x501000001000 100
 not_allocated: 0x501000001000 is in no allocation; allocate first, or list the allocations with t index 5
 ok 0x501000001000 size 4096 token 6 length 10000 index 6
-lease {Lease:{First:1 Pages:1 Exclusive:false WriteBack:false Node:1 Session:1 Token:6 Length:10000} Ended:false}
+lease {Lease:{First:1 Pages:1 Exclusive:false WriteBack:false Node:1 Session:1 Token:6 Length:10000} Ended:false Message:0}
 log 6: S1 lease 0x501000001000 4096
 ok 0x500000005000 size 4096 token 56 length 10000 index 56
-lease {Lease:{First:5 Pages:1 Exclusive:false WriteBack:false Node:1 Session:1 Token:56 Length:10000} Ended:false}
+lease {Lease:{First:5 Pages:1 Exclusive:false WriteBack:false Node:1 Session:1 Token:56 Length:10000} Ended:false Message:0}
 log 56: S1 lease 0x500000005000 4096
 elsewhere: of the allocation at 0x500000005000 company 1 has the first 4096 bytes; 4097 bytes at 0x500000005000 lie behind the other blocks 0x500000005000 size 4196 txn ab000000/9 index 57
 block 0x500000005000 size 4096 in company 1 behind 0x500000005000
@@ -331,10 +331,10 @@ data "[{\"company\":2,\"address\":\"0x501000001000\",\"size\":4096,\"mode\":\"r\
 leased: FREE of the page at 0x500000005000 meets the lease of node 1 with token 56; nothing was done, have it given back or wait for its end 0x500000005000 size 4096 index 58
 data "[{\"company\":1,\"address\":\"0x500000005000\",\"size\":4096,\"mode\":\"r\",\"token\":56,\"holder\":1,\"session\":1,\"length_ms\":10000,\"ms_left\":0}]"
 ok value 1 index 59
-lease {Lease:{First:5 Pages:1 Exclusive:false WriteBack:false Node:1 Session:1 Token:56 Length:10000} Ended:true}
+lease {Lease:{First:5 Pages:1 Exclusive:false WriteBack:false Node:1 Session:1 Token:56 Length:10000} Ended:true Message:0}
 log 59: S1 release 0x500000005000 4096
 ok value 1 index 9
-lease {Lease:{First:1 Pages:1 Exclusive:false WriteBack:false Node:1 Session:1 Token:6 Length:10000} Ended:true}
+lease {Lease:{First:1 Pages:1 Exclusive:false WriteBack:false Node:1 Session:1 Token:6 Length:10000} Ended:true Message:0}
 log 9: S1 release 0x501000001000 4096
 ok 0x500000005000 size 4196 txn ab000000/9 index 60
 block 0x500000005000 size 4096 in company 1 behind 0x500000005000
@@ -359,7 +359,7 @@ lease addr=0x500000001000 node=1 session=9 client=1 seq=3 decided=4
 ----
 fenced: LEASE was decided by the leader of term 4, but node 4 leads company 1 in term 5; nothing was done, ask it index 63
 ok 0x500000001000 size 12288 token 64 length 10000 index 64
-lease {Lease:{First:1 Pages:3 Exclusive:false WriteBack:false Node:1 Session:9 Token:64 Length:10000} Ended:false}
+lease {Lease:{First:1 Pages:3 Exclusive:false WriteBack:false Node:1 Session:9 Token:64 Length:10000} Ended:false Message:0}
 log 64: S1 lease 0x500000001000 12288
 ok 0x500000001000 size 12288 token 64 length 10000 index 64
 

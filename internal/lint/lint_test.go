@@ -92,6 +92,8 @@ func TestRulesFire(t *testing.T) {
 		{"heavy", "node/x.go", "package node\nimport _ \"github.com/hashicorp/memberlist\"\n", "member"},
 		{"heavy", "node/x.go", "package node\nimport _ \"github.com/tetratelabs/wazero\"\n", "job"},
 		{"heavy", "node/x.go", "package node\nimport _ \"github.com/spf13/cobra\"\n", "cmd/dmalloc"},
+		{"heavy", "node/x.go", "package node\nimport _ \"google.golang.org/grpc/codes\"\n", "whose one room is bench"},
+		{"heavy", "node/x.go", "package node\nimport _ \"google.golang.org/protobuf/proto\"\n", "whose one room is bench"},
 		{"comment", "client/client.go", "// Package client is not in doc.go.\npackage client\n", "client: no package comment in doc.go"},
 		{"comment", "client/doc.go", "// Something else.\npackage client\n", "client: no package comment"},
 		{"comment", "client/doc.go", "//go:build linux\n\npackage client\n", "client: no package comment"},

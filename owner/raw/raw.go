@@ -7,6 +7,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -36,19 +38,45 @@ func (c *counter) RecoverFromSnapshot(io.Reader, []sm.SnapshotFile, <-chan struc
 }
 func (c *counter) Close() error { return nil }
 
-// Group is three replicas of one shard.
+const (
+	shard   = 1               // the one that there is
+	opLimit = 5 * time.Second // for an operation whose caller sets none
+)
+
+// Group is the replicas of one shard.
 type Group struct {
 	dir    string
 	hosts  []*dragonboat.NodeHost
 	leader int
 }
 
-// Config is what a Group needs.
+// Config is what a Group, or one replica of it, needs.
 type Config struct {
+	Replicas  int    // 0: three
 	Dir       string // for its logs; "" means a temporary directory
 	Tick      int    // milliseconds
 	Election  int    // ticks
 	Heartbeat int
+}
+
+func (c Config) replicas() int {
+	if c.Replicas == 0 {
+		return 3
+	}
+	return c.Replicas
+}
+
+// Version is that of Dragonboat in this program, "" where nobody wrote it down.
+func Version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return ""
+	}
+	at := slices.IndexFunc(info.Deps, func(m *debug.Module) bool { return m.Path == "github.com/lni/dragonboat/v4" })
+	if at < 0 {
+		return ""
+	}
+	return info.Deps[at].Version
 }
 
 // Start starts a group and waits for its leader.
@@ -62,35 +90,19 @@ func Start(ctx context.Context, cfg Config) (_ *Group, err error) {
 			g.Close()
 		}
 	}()
-	addresses, err := freeAddresses(3)
+	addresses, err := freeAddresses(cfg.replicas())
 	if err != nil {
 		return nil, err
 	}
-	members := map[uint64]dragonboat.Target{}
-	for i, a := range addresses {
-		members[uint64(i+1)] = a
-	}
-	for i, a := range addresses {
-		logdb := config.GetTinyMemLogDBConfig()
-		logdb.Shards = 1
-		nh, err := dragonboat.NewNodeHost(config.NodeHostConfig{
-			NodeHostDir: filepath.Join(g.dir, fmt.Sprint(i)), RTTMillisecond: uint64(cfg.Tick), RaftAddress: a,
-			Expert: config.ExpertConfig{LogDBFactory: tan.Factory, LogDB: logdb,
-				Engine: config.EngineConfig{ExecShards: 1, CommitShards: 1, ApplyShards: 1, SnapshotShards: 1, CloseShards: 1}},
-		})
+	for i := range addresses {
+		nh, err := replica(filepath.Join(g.dir, fmt.Sprint(i)), i, addresses, cfg)
 		if err != nil {
-			return nil, fmt.Errorf("start raw Dragonboat: %w", err)
+			return nil, err
 		}
 		g.hosts = append(g.hosts, nh)
-		if err := nh.StartConcurrentReplica(members, false, func(_, _ uint64) sm.IConcurrentStateMachine { return &counter{} }, config.Config{
-			ReplicaID: uint64(i + 1), ShardID: 1, CheckQuorum: true, PreVote: true,
-			ElectionRTT: uint64(cfg.Election), HeartbeatRTT: uint64(cfg.Heartbeat),
-		}); err != nil {
-			return nil, fmt.Errorf("start raw Dragonboat's shard: %w", err)
-		}
 	}
 	for {
-		if id, _, ok, err := g.hosts[0].GetLeaderID(1); err == nil && ok {
+		if id, _, ok, err := g.hosts[0].GetLeaderID(shard); err == nil && ok {
 			g.leader = int(id - 1)
 			return g, nil
 		}
@@ -100,6 +112,58 @@ func Start(ctx context.Context, cfg Config) (_ *Group, err error) {
 			return nil, fmt.Errorf("raw Dragonboat elected no leader: %w", ctx.Err())
 		}
 	}
+}
+
+// replica starts the one that listens at addresses[i], with its files in dir.
+func replica(dir string, i int, addresses []string, cfg Config) (*dragonboat.NodeHost, error) {
+	members := map[uint64]dragonboat.Target{}
+	for j, a := range addresses {
+		members[uint64(j+1)] = a
+	}
+	logdb := config.GetTinyMemLogDBConfig()
+	logdb.Shards = 1
+	nh, err := dragonboat.NewNodeHost(config.NodeHostConfig{
+		NodeHostDir: dir, RTTMillisecond: uint64(cfg.Tick), RaftAddress: addresses[i],
+		Expert: config.ExpertConfig{LogDBFactory: tan.Factory, LogDB: logdb,
+			Engine: config.EngineConfig{ExecShards: 1, CommitShards: 1, ApplyShards: 1, SnapshotShards: 1, CloseShards: 1}},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("start raw Dragonboat: %w", err)
+	}
+	if err := nh.StartConcurrentReplica(members, false, func(_, _ uint64) sm.IConcurrentStateMachine { return &counter{} }, config.Config{
+		ReplicaID: uint64(i + 1), ShardID: shard, CheckQuorum: true, PreVote: true,
+		ElectionRTT: uint64(cfg.Election), HeartbeatRTT: uint64(cfg.Heartbeat),
+	}); err != nil {
+		nh.Close()
+		return nil, fmt.Errorf("start raw Dragonboat's shard: %w", err)
+	}
+	return nh, nil
+}
+
+// propose has one operation, a proposal of its own, committed and applied.
+func propose(ctx context.Context, nh *dragonboat.NodeHost, p []byte) error {
+	_, err := nh.SyncPropose(ctx, nh.GetNoOPSession(shard), p)
+	return err
+}
+
+// confirm reads linearizably.
+func confirm(ctx context.Context, nh *dragonboat.NodeHost) error {
+	_, err := nh.SyncRead(ctx, shard, nil)
+	return err
+}
+
+// Write proposes p at the replica that led when the group had started.
+func (g *Group) Write(ctx context.Context, p []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, opLimit) // Dragonboat wants a limit
+	defer cancel()
+	return propose(ctx, g.hosts[g.leader], p)
+}
+
+// Confirm reads there.
+func (g *Group) Confirm(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, opLimit)
+	defer cancel()
+	return confirm(ctx, g.hosts[g.leader])
 }
 
 func freeAddresses(n int) ([]string, error) {
@@ -127,17 +191,13 @@ func (g *Group) Close() {
 // returns how long each took.
 func (g *Group) Propose(ctx context.Context, clients, size int, warmup, length time.Duration) []time.Duration {
 	return g.run(ctx, clients, warmup, length, func(ctx context.Context, nh *dragonboat.NodeHost) error {
-		_, err := nh.SyncPropose(ctx, nh.GetNoOPSession(1), make([]byte, size))
-		return err
+		return propose(ctx, nh, make([]byte, size))
 	})
 }
 
 // Read has clients read linearizably at the leader.
 func (g *Group) Read(ctx context.Context, clients int, warmup, length time.Duration) []time.Duration {
-	return g.run(ctx, clients, warmup, length, func(ctx context.Context, nh *dragonboat.NodeHost) error {
-		_, err := nh.SyncRead(ctx, 1, nil)
-		return err
-	})
+	return g.run(ctx, clients, warmup, length, confirm)
 }
 
 func (g *Group) run(ctx context.Context, clients int, warmup, length time.Duration, op func(context.Context, *dragonboat.NodeHost) error) []time.Duration {

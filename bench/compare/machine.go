@@ -1,0 +1,84 @@
+package compare
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Machine is what was measured on.
+type Machine struct {
+	CPU    string  `json:"cpu"`
+	Cores  int     `json:"cores"`
+	Memory uint64  `json:"memory_bytes"`
+	Kernel string  `json:"kernel"`
+	Files  string  `json:"file_system"`
+	Sync   float64 `json:"fsync_p50_us"` // of 4 KiB that were appended
+	Go     string  `json:"go"`
+	Load   float64 `json:"load"` // of the minute before
+}
+
+const (
+	syncs = 200 // that the median is of
+	quiet = 0.2 // load of a core, up to which a machine has nothing else to do
+)
+
+// Busy says that others use the machine, "" if they do not: what is measured then is as much about them.
+func (m *Machine) Busy() string {
+	if m.Load <= quiet*float64(m.Cores) {
+		return ""
+	}
+	return fmt.Sprintf("the machine is busy with something else (load %.1f on %s): these numbers are noise", m.Load, plural(m.Cores, "core"))
+}
+
+// Look looks at the machine, and writes into dir to see how long a sync takes.
+func Look(dir string) (Machine, error) {
+	m := Machine{Cores: runtime.NumCPU(), Go: runtime.Version(), CPU: runtime.GOARCH, Kernel: runtime.GOOS}
+	if b, err := os.ReadFile("/proc/cpuinfo"); err == nil {
+		if _, rest, ok := strings.Cut(string(b), "model name"); ok {
+			line, _, _ := strings.Cut(rest, "\n")
+			m.CPU = strings.TrimSpace(strings.TrimLeft(line, "\t :"))
+		}
+	}
+	if b, err := os.ReadFile("/proc/meminfo"); err == nil {
+		kib := uint64(0)
+		_, _ = fmt.Sscanf(string(b), "MemTotal: %d kB", &kib)
+		m.Memory = kib << 10
+	}
+	if b, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
+		m.Kernel = "Linux " + strings.TrimSpace(string(b))
+	}
+	if b, err := os.ReadFile("/proc/loadavg"); err == nil {
+		_, _ = fmt.Sscan(string(b), &m.Load)
+	}
+	m.Files = fileSystem(dir)
+	var err error
+	m.Sync, err = syncTime(dir)
+	return m, err
+}
+
+func syncTime(dir string) (float64, error) {
+	f, err := os.CreateTemp(dir, "dmalloc-sync-")
+	if err != nil {
+		return 0, err
+	}
+	defer os.Remove(f.Name())
+	defer f.Close()
+	var took []float64
+	p := make([]byte, 4096)
+	for range syncs {
+		if _, err := f.Write(p); err != nil {
+			return 0, err
+		}
+		begin := time.Now()
+		if err := f.Sync(); err != nil {
+			return 0, err
+		}
+		took = append(took, float64(time.Since(begin).Nanoseconds())/1e3)
+	}
+	slices.Sort(took)
+	return median(took), nil
+}
