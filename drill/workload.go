@@ -59,22 +59,38 @@ func (w *workload) size(least uint64) (number, size uint64) {
 
 // run calls until stop is closed or nothing more can be recorded, which it says, at most one call every interval.
 func (w *worker) run(ctx context.Context, stop <-chan struct{}, interval time.Duration) (full bool) {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		select {
-		case <-stop:
+	for wait := time.Duration(0); ; {
+		if !rests(ctx, stop, wait) {
 			return false
-		case <-ctx.Done():
-			return false
-		case <-timer.C:
 		}
 		w.settle(ctx)
 		began := time.Now()
 		if errors.Is(w.step(ctx), errFull) {
 			return true
 		}
-		timer.Reset(max(0, interval-time.Since(began)))
+		wait = interval - time.Since(began)
+	}
+}
+
+// rests waits, if there is anything to wait for, and says whether to go on.
+func rests(ctx context.Context, stop <-chan struct{}, wait time.Duration) bool {
+	if wait <= 0 {
+		select {
+		case <-stop:
+			return false
+		default:
+			return ctx.Err() == nil
+		}
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-stop:
+		return false
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
 	}
 }
 

@@ -26,6 +26,10 @@ type network struct {
 	done    chan struct{}
 	counts  counts
 
+	// Of all that is sent and received. An answer comes after its question, and memberlist relies on that for what it
+	// noted of the question without a lock; the way over other nodes shows it to nobody, this does.
+	passing atomic.Uint64
+
 	mu       sync.Mutex // guards what follows
 	closed   bool
 	dialed   map[uint64]*dialed   // questions of ours without an answer yet
@@ -89,6 +93,7 @@ func (n *network) carry(to message.NodeID, frame []byte) {
 	if to == n.self || !n.known(to) {
 		return // a node that was removed: the table of memberlist still has it for a while
 	}
+	n.passing.Add(1)
 	if err := n.carrier.Send(to, frame); err != nil {
 		n.counts.unsent.Add(1)
 		return
@@ -165,6 +170,7 @@ func (n *network) receive(from message.NodeID, b []byte) {
 		return
 	default:
 	}
+	n.passing.Add(1)
 	n.counts.received.Add(1)
 	f, ok := readFrame(n.cluster, b)
 	if !ok || from == n.self || !n.known(from) {
