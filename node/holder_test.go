@@ -67,8 +67,12 @@ func TestRenewalFencesNothing(t *testing.T) {
 	if lost := n.holder.cache.Stats().Lost; lost != 0 {
 		t.Errorf("%d bytes that were absorbed are lost", lost)
 	}
-	if _, err := n.heap.Release(ctx, x.Address); err != nil {
+	// Where a renewal's answer came too late to be used the lease is over already, and everything was written back before.
+	if _, err := n.heap.Release(ctx, x.Address); err != nil && message.CodeOf(err) != message.Fenced {
 		t.Fatal(err)
+	}
+	if lost := n.holder.cache.Stats().Lost; lost != 0 {
+		t.Errorf("%d bytes that were absorbed are lost in the end", lost)
 	}
 	got := make([]byte, len(last))
 	if err := n.heap.ReadAt(ctx, got, x.Address); err != nil || !bytes.Equal(got, last) {
