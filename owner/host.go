@@ -17,7 +17,6 @@ import (
 
 	"github.com/lni/dragonboat/v4"
 	"github.com/lni/dragonboat/v4/config"
-	"github.com/lni/dragonboat/v4/plugin/tan"
 	"github.com/lni/dragonboat/v4/raftio"
 	sm "github.com/lni/dragonboat/v4/statemachine"
 	"github.com/lni/vfs"
@@ -48,6 +47,8 @@ type Config struct {
 	// Now is the node's clock: it says how long a leader's entries are apart, which moves the company's clock.
 	// nil: time.Now.
 	Now func() time.Time
+	// Together runs a function that answers many requests, so that what it answers can be sent together. nil: it is just run.
+	Together func(func())
 	// Failed hears once, and must not wait, that the disk failed: the process has to end. Without it Dragonboat panics.
 	Failed func(error)
 	// Leaving are the replicas whose Drop has begun: it may have been cut short anywhere.
@@ -91,6 +92,9 @@ func Open(cfg Config) (*Host, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	if cfg.Together == nil {
+		cfg.Together = func(answer func()) { answer() }
+	}
 	dir := filepath.Join(cfg.Dir, "raft")
 	disk := newSentinel(cfg)
 	if err := disk.prepare(dir); err != nil {
@@ -127,7 +131,7 @@ func Open(cfg Config) (*Host, error) {
 		MaxReceiveQueueSize: maxRaftQueue,
 		RaftEventListener:   listener{h},
 		Expert: config.ExpertConfig{
-			LogDBFactory:     tan.Factory,
+			LogDBFactory:     logFactory{},
 			TransportFactory: &factory{cfg: cfg, ballots: h.ballots},
 			LogDB:            logdb,
 			Engine: config.EngineConfig{ExecShards: shards, CommitShards: shards, ApplyShards: shards,
