@@ -219,6 +219,7 @@ func (n *Node) openOwners(initial *message.Directory) (err error) {
 		Carrier: n.transport, Inbox: &n.inbox, Observer: observer{n}, Led: n.led,
 		Entry: func(wait, commit time.Duration) { n.stats.queue.add(wait); n.stats.commit.add(commit) },
 		Index: n.stats.readIndex.add, Disk: &n.disk, Failed: n.fail, Now: n.now, Leaving: n.identity.leaving(),
+		Together: n.transport.Together,
 	})
 	if err != nil {
 		return err

@@ -126,25 +126,29 @@ func (r *Replica) readTogether(batch []request) {
 			answers[i] = r.machine.read(q.m)
 		}
 		if r.leads() { // still: nobody else can have changed what was read
-			for i, q := range batch {
-				answers[i].Term = l.term
-				q.reply(answers[i])
-			}
+			r.host.cfg.Together(func() {
+				for i, q := range batch {
+					answers[i].Term = l.term
+					q.reply(answers[i])
+				}
+			})
 			r.renew()
 			return
 		}
 	}
 	ok := plantedStale || r.index(l)
-	for _, q := range batch {
-		switch {
-		case ok:
-			a := r.machine.read(q.m)
-			a.Term = l.term
-			q.reply(a)
-		case !l.mine:
-			q.reply(r.notLeader(q.m, l))
-		default:
-			q.reply(q.m.Answer(message.Retry, "company "+r.ID.String()+" could not confirm its leader"))
+	r.host.cfg.Together(func() {
+		for _, q := range batch {
+			switch {
+			case ok:
+				a := r.machine.read(q.m)
+				a.Term = l.term
+				q.reply(a)
+			case !l.mine:
+				q.reply(r.notLeader(q.m, l))
+			default:
+				q.reply(q.m.Answer(message.Retry, "company "+r.ID.String()+" could not confirm its leader"))
+			}
 		}
-	}
+	})
 }

@@ -78,13 +78,18 @@ func TestQueue(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		q := newQueue(new(atomic.Int64))
 		var want, got []uint64
-		seq := uint64(0)
+		seq, under := uint64(0), 0
 		take := func() {
 			if len(got) == len(want) {
 				return
 			}
+			if len(want)-len(got) < under { // it waits for what is under way
+				q.done(under)
+				under = 0
+			}
 			size := 0
 			batch := q.take(nil)
+			under += len(batch)
 			for i, r := range batch {
 				got = append(got, r.m.Seq)
 				size += len(r.m.Data) + headroom
@@ -118,4 +123,68 @@ func TestQueue(t *testing.T) {
 			t.Fatalf("%d bytes are counted in an empty queue", q.bytes)
 		}
 	})
+}
+
+// A request goes at once where nothing is under way, and where it makes up as many as are; otherwise it waits for one or the other.
+func TestGroupCommit(t *testing.T) {
+	q := newQueue(new(atomic.Int64))
+	put := func(n int) {
+		for range n {
+			if !q.put(request{m: message.New(message.WRITE)}) {
+				t.Fatal("refused")
+			}
+		}
+	}
+	take := func(want int) {
+		t.Helper()
+		if !q.due() {
+			t.Fatalf("%d wait with %d under way", len(q.items), q.under)
+		}
+		if got := len(q.take(nil)); got != want {
+			t.Fatalf("took %d, want %d", got, want)
+		}
+	}
+	waits := func() {
+		t.Helper()
+		if q.due() {
+			t.Fatalf("%d of them go with %d under way", len(q.items), q.under)
+		}
+	}
+	waits()
+	put(1)
+	take(1)
+	put(1)
+	take(1) // 2 under way
+	put(1)
+	waits()
+	put(1)
+	take(2) // 4 under way
+	put(3)
+	waits()
+	q.done(1)
+	take(3)
+	put(1)
+	waits()
+	q.putFirst(request{m: message.New(message.TERM)})
+	take(2) // a leader's first entry waits for nothing
+	put(1)
+	waits()
+	q.done(q.under)
+	take(1)
+	put(2)
+	take(2) // a full entry's worth of bytes goes, too
+	for range 2 {
+		if !q.put(request{m: &message.Message{Data: make([]byte, message.MaxData)}}) {
+			t.Fatal("refused")
+		}
+	}
+	waits()
+	for q.bytes < message.MaxBatch {
+		if !q.put(request{m: &message.Message{Data: make([]byte, message.MaxData)}}) {
+			t.Fatal("refused")
+		}
+	}
+	if !q.due() {
+		t.Error("a full entry waits")
+	}
 }

@@ -22,13 +22,18 @@ type request struct {
 	at    time.Time
 }
 
-// queue holds requests until a lane takes all of them at once: that is the whole of group commit. It
-// proposes at once when a lane is idle and gathers while all of them wait for their entry.
+// queue holds requests until a lane takes all of them at once: that is the whole of group commit.
+//
+// A lane takes when nothing is under way, or when as many wait as are under way. So a single request goes at once, a second one
+// beside it too, and of many about half are in the log while the other half gather: an entry costs its syncs and its messages
+// once for all that are in it, and the next is ready when it is done. A full entry does not wait.
 type queue struct {
 	mu     sync.Mutex
 	ready  sync.Cond
 	items  []request
 	bytes  int
+	under  int  // requests that lanes have taken and not yet done
+	first  bool // one must not wait: it came by putFirst
 	closed bool
 	all    *atomic.Int64 // bytes in all queues of the node
 }
@@ -52,8 +57,28 @@ func (q *queue) put(r request) bool {
 	}
 	q.items = append(q.items, r)
 	q.bytes += len(r.m.Data)
-	q.ready.Signal()
+	q.tell()
 	return true
+}
+
+// due says whether a lane may take what waits.
+func (q *queue) due() bool {
+	return len(q.items) > 0 && (q.first || len(q.items) >= q.under || q.bytes >= message.MaxBatch || len(q.items) >= message.MaxMessages)
+}
+
+// tell wakes a lane if there is something for it.
+func (q *queue) tell() {
+	if q.due() {
+		q.ready.Signal()
+	}
+}
+
+// done says that n of the requests that were taken are answered.
+func (q *queue) done(n int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.under -= n
+	q.tell()
 }
 
 // putFirst goes before all others and always has room: a new leader's first entry.
@@ -61,6 +86,7 @@ func (q *queue) putFirst(r request) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.items = append([]request{r}, q.items...)
+	q.first = true
 	q.ready.Signal()
 }
 
@@ -68,13 +94,14 @@ func (q *queue) putFirst(r request) {
 const headroom = 512
 
 // take waits for requests and gives as many as fit in one Raft entry, none when the queue was closed.
-// It reuses buf.
+// It reuses buf. Who took them says when they are done.
 func (q *queue) take(buf []request) []request {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for len(q.items) == 0 && !q.closed {
+	for !q.due() && !q.closed {
 		q.ready.Wait()
 	}
+	q.first = false
 	n, size := 0, 0
 	for n < len(q.items) && n < message.MaxMessages {
 		m := q.items[n].m
@@ -87,13 +114,12 @@ func (q *queue) take(buf []request) []request {
 		q.all.Add(-int64(len(m.Data)))
 		n++
 	}
+	q.under += n
 	buf = append(buf[:0], q.items[:n]...)
 	rest := copy(q.items, q.items[n:])
 	clear(q.items[rest:])
 	q.items = q.items[:rest]
-	if rest > 0 {
-		q.ready.Signal() // another lane
-	}
+	q.tell() // another lane
 	return buf
 }
 

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	proposeLanes = 2 // entries of a company in flight
+	proposeLanes = 4 // entries of a company in flight
 	readLanes    = 1 // ReadIndex rounds of a company in flight: a second one halves the batches and gains nothing
 
 	// How long an entry may be under way before its messages are answered Retry. Clients try again
@@ -93,6 +93,7 @@ func (r *Replica) lane(q *queue, work func([]request)) {
 			return
 		}
 		work(batch)
+		q.done(len(batch))
 		clear(batch)
 	}
 }
@@ -189,16 +190,18 @@ func (r *Replica) propose(batch []request) {
 	case <-l.over:
 	}
 	end := time.Now()
-	for i, q := range batch {
-		if results == nil {
-			q.reply(q.m.Answer(message.Retry, fmt.Sprintf("company %s lost its leader while the request was under way", r.ID)))
-			continue
+	r.host.cfg.Together(func() {
+		for i, q := range batch {
+			if results == nil {
+				q.reply(q.m.Answer(message.Retry, fmt.Sprintf("company %s lost its leader while the request was under way", r.ID)))
+				continue
+			}
+			a := results[i].Answer(q.m)
+			a.Term = l.term
+			q.reply(a)
+			r.host.observe(q.at, begin, end)
 		}
-		a := results[i].Answer(q.m)
-		a.Term = l.term
-		q.reply(a)
-		r.host.observe(q.at, begin, end)
-	}
+	})
 }
 
 // acknowledge is a planted bug: it answers what has only been asked.

@@ -73,6 +73,9 @@ func gaveUp(ctx context.Context, to message.NodeID, text string) *LinkError {
 	return &LinkError{To: to, Code: code, Sent: true, Text: text, Err: context.Cause(ctx)}
 }
 
+// fewOpen is up to how many requests under way on a connection are written each by who makes it.
+const fewOpen = 2
+
 // ask registers who waits and sends a request, whose payload is m encoded if there is one.
 func (t *Transport) ask(f *frame, m *message.Message, w waiter, ours bool) (uint64, *LinkError) {
 	l, e := t.hop(f.dst)
@@ -104,6 +107,11 @@ func (t *Transport) ask(f *frame, m *message.Message, w waiter, ours bool) (uint
 	}
 	if v == queued {
 		t.count(framesOut)
+		if q.open.Load() <= fewOpen {
+			q.flush()
+		} else {
+			q.tell() // others will follow before the writer runs
+		}
 		return id, nil
 	}
 	if _, mine := t.pending.remove(id); !mine {
@@ -165,6 +173,7 @@ func (t *Transport) forward(f *frame) *LinkError {
 		return unsent(f.dst, message.Busy, "%d bytes wait to be sent to it", q.most)
 	}
 	t.count(framesOut)
+	q.flush()
 	return nil
 }
 

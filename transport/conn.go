@@ -32,6 +32,7 @@ type conn struct {
 	queue       *queue
 	address     string
 	relaying    atomic.Int32 // requests of this client that are passed on and not answered
+	answered    bool         // an answer has come in what was read last; the reader's
 
 	ctx  context.Context // ends with the connection
 	once sync.Once
@@ -47,6 +48,7 @@ func (c *conn) run(ctx context.Context) error {
 	c.ctx = ctx
 	c.t.count(connectionsOpened)
 	defer c.t.count(connectionsClosed)
+	c.queue.writesTo(c)
 	ended := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() { defer close(ended); c.close(errHungUp) })
 	var reader sync.WaitGroup
@@ -80,9 +82,22 @@ func (c *conn) read() error {
 	if c.node == message.NoNode {
 		bound = maxMessageFrame
 	}
+	corked := false
 	for {
+		if corked && !whole(r) {
+			if c.answered {
+				c.answered = false
+				runtime.Gosched() // who got an answer may have the next question: all of them are one write
+			}
+			corked = false
+			c.queue.uncork()
+		}
 		f, err := readFrame(r, bound)
 		if err == nil {
+			if !corked {
+				corked = true
+				c.queue.cork()
+			}
 			c.t.count(framesIn)
 			c.t.add(bytesIn, lengthSize+headSize+f.rest())
 			c.link.hear()
@@ -187,6 +202,9 @@ func (c *conn) send(f *frame, m *message.Message) (verdict, error) {
 	switch v {
 	case queued:
 		c.t.count(framesOut)
+		if !c.t.together.holds(c.queue) {
+			c.queue.tell()
+		}
 	case closed:
 		c.t.count(answersDropped)
 	}

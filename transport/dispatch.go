@@ -38,6 +38,7 @@ func (c *conn) dispatch(f *frame) error {
 			w.alive(f)
 		}
 	case kindAnswer, kindTaken:
+		c.answered = true
 		if w, ok := t.pending.take(f.id, f.src); ok {
 			w.answer(f)
 		} else {

@@ -51,6 +51,7 @@ func (p *pending) add(w wait) (id uint64, ok bool) {
 		p.next++
 		id = p.next
 		p.waits[id] = w
+		w.via.open.Add(1)
 	}
 	p.mu.Unlock()
 	for _, w := range old {
@@ -69,7 +70,7 @@ func (p *pending) expired(now int64) (old []wait) {
 	for id, w := range p.waits {
 		if !w.ours && now-w.began > forgotten {
 			old = append(old, w)
-			delete(p.waits, id)
+			p.delete(id, w)
 		}
 	}
 	return old
@@ -99,8 +100,14 @@ func (p *pending) take(id uint64, from message.NodeID) (waiter, bool) {
 	if !ok || w.to != from && !plantedAnyone {
 		return nil, false
 	}
-	delete(p.waits, id)
+	p.delete(id, w)
 	return w.waiter, true
+}
+
+// delete is called with mu held.
+func (p *pending) delete(id uint64, w wait) {
+	delete(p.waits, id)
+	w.via.open.Add(-1)
 }
 
 // remove forgets a request, and says whether it was still there.
@@ -108,7 +115,9 @@ func (p *pending) remove(id uint64) (wait, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	w, ok := p.waits[id]
-	delete(p.waits, id)
+	if ok {
+		p.delete(id, w)
+	}
 	return w, ok
 }
 
@@ -123,7 +132,7 @@ func (p *pending) sweep(q *queue, unsent map[uint64]bool, why func(to message.No
 	for id, w := range p.waits {
 		if w.via == q {
 			all = append(all, lost{w, !unsent[id]})
-			delete(p.waits, id)
+			p.delete(id, w)
 		}
 	}
 	p.mu.Unlock()

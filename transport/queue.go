@@ -3,6 +3,7 @@ package transport
 import (
 	"net"
 	"sync"
+	"sync/atomic"
 
 	"dmalloc/message"
 )
@@ -29,17 +30,28 @@ type asked struct {
 	id  uint64
 }
 
-// queue holds what waits to be written to a connection: frames already encoded, bounded in bytes. One
-// goroutine takes, many put.
+// queue holds what waits to be written to a connection: frames already encoded, bounded in bytes. Many put. The
+// connection's writer takes, or whoever put writes at once by flush, where that does not block: a goroutine less
+// is woken then. Who knows that more is to come corks the queue meanwhile, so that all of it is one write.
+//
+//	put … put ── wake ──▶ take, written     the writer, which may wait for the other side
+//	          └─ flush ─▶ direct            what the socket does not take at once is left to the writer
 type queue struct {
 	most int
 	wake chan struct{} // one token: there is something to take, or the queue was closed
+	open atomic.Int32  // requests that went into it and are not answered
 
-	mu     sync.Mutex // guards what follows
-	list   []segment
-	bytes  int // in list, and taken but not yet written
-	closed bool
-	lost   []asked // requests that were never taken, once closed
+	gathered bool // it is one of together's; guarded by that one's mutex
+
+	mu      sync.Mutex // guards what follows
+	list    []segment
+	left    []segment // taken by flush and not written; goes before list
+	bytes   int       // in left and list, and taken but not yet written
+	direct  func([]byte) (int, bool)
+	writing bool // somebody has taken, and writes
+	corks   int
+	closed  bool
+	lost    []asked // requests that were never taken, once closed
 }
 
 type verdict uint8
@@ -76,11 +88,91 @@ func (q *queue) put(f *frame, m *message.Message, due int64) (verdict, error) {
 	} else {
 		q.copy(f, due)
 	}
+	return queued, nil
+}
+
+// rouse wakes the writer.
+func (q *queue) rouse() {
 	select {
 	case q.wake <- struct{}{}:
 	default:
 	}
-	return queued, nil
+}
+
+// tell wakes the writer for what was put, unless somebody will flush.
+func (q *queue) tell() {
+	q.mu.Lock()
+	held := q.corks > 0 || q.writing
+	q.mu.Unlock()
+	if !held {
+		q.rouse()
+	}
+}
+
+// cork has tell and flush wait for uncork.
+func (q *queue) cork() {
+	q.mu.Lock()
+	q.corks++
+	q.mu.Unlock()
+}
+
+// uncork flushes what was put meanwhile.
+func (q *queue) uncork() {
+	q.mu.Lock()
+	q.corks--
+	q.mu.Unlock()
+	q.flush()
+}
+
+// directMost is how much is written without the writer: more may well not fit into the socket's buffer.
+const directMost = 128 << 10
+
+// flush writes what waits, if nobody else does and the socket takes it at once. Otherwise that is the writer's.
+func (q *queue) flush() {
+	q.mu.Lock()
+	if q.corks > 0 || q.writing || q.closed || len(q.left)+len(q.list) == 0 {
+		q.mu.Unlock() // who writes looks again
+		return
+	}
+	n, bytes := 0, 0
+	for n < len(q.list) && q.list[n].due == 0 {
+		bytes += len(q.list[n].b)
+		n++
+	}
+	if q.direct == nil || len(q.left) > 0 || n < len(q.list) || bytes > directMost {
+		q.mu.Unlock()
+		q.rouse()
+		return
+	}
+	q.writing = true
+	q.left, q.list = q.list, q.left // left is empty
+	q.mu.Unlock()
+
+	done, all := 0, true
+	for i := range q.left { // nobody else touches left while writing is set
+		s := &q.left[i]
+		var wrote int
+		wrote, all = q.direct(s.b)
+		done += wrote
+		if !all {
+			s.b = s.b[wrote:]
+			q.left = append(q.left[:0], q.left[i:]...)
+			break
+		}
+		s.recycle()
+	}
+	if all {
+		clear(q.left)
+		q.left = q.left[:0]
+	}
+	q.mu.Lock()
+	q.writing = false
+	q.bytes -= done
+	more := len(q.left)+len(q.list) > 0 || q.closed
+	q.mu.Unlock()
+	if more {
+		q.rouse()
+	}
 }
 
 // limit is how much may wait once a frame is queued. Short answers have room of their own, so that a long
@@ -196,6 +288,16 @@ func (q *queue) take(now int64, out []segment) (_ []segment, next int64, ok bool
 	if q.closed {
 		return out, 0, false
 	}
+	if q.writing { // flush, which wakes the writer if it leaves something
+		return out, 0, true
+	}
+	if len(q.left) > 0 {
+		out = append(out, q.left...)
+		clear(q.left)
+		q.left = q.left[:0]
+		q.writing = true
+		return out, 0, true
+	}
 	n, bytes := 0, 0
 	for n < len(q.list) && bytes < writeAtOnce && q.list[n].due <= now {
 		bytes += len(q.list[n].b)
@@ -208,6 +310,7 @@ func (q *queue) take(now int64, out []segment) (_ []segment, next int64, ok bool
 	rest := copy(q.list, q.list[n:])
 	clear(q.list[rest:])
 	q.list = q.list[:rest]
+	q.writing = n > 0
 	return out, 0, true
 }
 
@@ -219,6 +322,7 @@ func (q *queue) written(taken []segment) {
 	}
 	q.mu.Lock()
 	q.bytes -= bytes
+	q.writing = false
 	q.mu.Unlock()
 	for i := range taken {
 		taken[i].recycle()
@@ -246,10 +350,7 @@ func (q *queue) close() {
 		q.list[i].recycle()
 	}
 	q.list = nil
-	select {
-	case q.wake <- struct{}{}:
-	default:
-	}
+	q.rouse()
 }
 
 // ended says whether the queue is closed.

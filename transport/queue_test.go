@@ -28,9 +28,39 @@ func TestQueueAgainstModel(t *testing.T) {
 		var got, want []byte
 		var out []segment
 		now, held := int64(0), 0
+		// pass takes bytes off the model, which must be due.
+		pass := func(bytes int) {
+			held -= bytes
+			for bytes > 0 {
+				if model[0].due > now {
+					t.Fatalf("%d: taken at %d, due at %d", model[0].ask.id, now, model[0].due)
+				}
+				n := min(bytes, len(model[0].encoded))
+				bytes -= n
+				model[0].ask.id = 0
+				if model[0].encoded = model[0].encoded[n:]; len(model[0].encoded) == 0 {
+					model = model[1:]
+				}
+			}
+		}
+		// gone is after a flush, which takes all or nothing: what was taken may have been sent.
+		gone := func() {
+			for i := range model {
+				if len(q.list) == 0 {
+					model[i].ask.id = 0
+				}
+			}
+		}
+		room := 0 // in the socket
+		q.direct = func(b []byte) (int, bool) {
+			n := min(len(b), room)
+			room -= n
+			got = append(got, b[:n]...)
+			return n, n == len(b)
+		}
 		steps := rapid.IntRange(1, 60).Draw(t, "steps")
 		for i := 1; i <= steps; i++ {
-			switch rapid.IntRange(0, 3).Draw(t, "what") {
+			switch rapid.IntRange(0, 5).Draw(t, "what") {
 			case 0, 1:
 				f := frame{kind: rapid.SampledFrom([]kind{kindRequest, kindRaft, kindAnswer}).Draw(t, "kind"), id: uint64(i), src: 3, dst: 4}
 				size := rapid.SampledFrom([]int{0, 1, 100, attachFrom - 1, attachFrom, 100 << 10}).Draw(t, "size")
@@ -92,18 +122,27 @@ func TestQueueAgainstModel(t *testing.T) {
 					t.Fatalf("next is %d, the first is due at %d", next, model[0].due)
 				}
 				q.written(out)
-				held -= taken
-				for taken > 0 {
-					if model[0].due > now {
-						t.Fatalf("%d: taken at %d, due at %d", model[0].ask.id, now, model[0].due)
-					}
-					n := min(taken, len(model[0].encoded))
-					taken -= n
-					model[0].ask.id = 0
-					if model[0].encoded = model[0].encoded[n:]; len(model[0].encoded) == 0 {
-						model = model[1:]
-					}
+				pass(taken)
+			case 4:
+				room = rapid.SampledFrom([]int{0, 1, 1000, 1 << 20}).Draw(t, "room")
+				before := len(got)
+				q.flush()
+				gone()
+				pass(len(got) - before)
+				if q.bytes != held {
+					t.Fatalf("%d bytes are counted, %d wait", q.bytes, held)
 				}
+			case 5:
+				room = 1 << 20
+				before := len(got)
+				q.cork()
+				q.flush()
+				if len(got) > before {
+					t.Fatal("a corked queue is written")
+				}
+				q.uncork()
+				gone()
+				pass(len(got) - before)
 			}
 		}
 		if !bytes.Equal(got, want[:len(got)]) {
@@ -163,7 +202,7 @@ func TestQueueRefusesWhatCannotBeEncoded(t *testing.T) {
 // An answer counts only if it comes from the node that was asked.
 func TestPendingKnowsWhoWasAsked(t *testing.T) {
 	p := newPending(10)
-	id, _ := p.add(wait{waiter: &chunkWait{}, to: 1})
+	id, _ := p.add(wait{waiter: &chunkWait{}, to: 1, via: newQueue(1)})
 	if _, ok := p.get(id, 2); ok {
 		t.Error("node 2 says ALIVE for node 1")
 	}
@@ -178,5 +217,85 @@ func TestPendingKnowsWhoWasAsked(t *testing.T) {
 	}
 	if _, ok := p.take(id, 1); ok {
 		t.Error("node 1 answers twice")
+	}
+}
+
+// What is put while many are answered together is written when all are answered, in one write for each connection.
+func TestTogether(t *testing.T) {
+	tr := start(t, Config{Self: 0, Cluster: testCluster, Incarnation: 1, Listener: listen(t)})
+	queues := []*queue{newQueue(1 << 20), newQueue(1 << 20)}
+	writes := make([]int, len(queues))
+	for i, q := range queues {
+		q.direct = func(b []byte) (int, bool) { writes[i]++; return len(b), true }
+	}
+	put := func() {
+		for _, q := range queues {
+			if v, err := q.put(&frame{kind: kindAnswer, payload: []byte("x")}, nil, 0); v != queued || err != nil {
+				t.Fatal(v, err)
+			}
+			if !tr.together.holds(q) {
+				t.Error("an answer is not held back")
+			}
+		}
+	}
+	tr.Together(func() {
+		for range 5 {
+			put()
+		}
+		tr.Together(put) // its end does not wait for the other's
+		if writes[0] != 1 || writes[1] != 1 {
+			t.Errorf("%d writes, want 1 for each connection when the first is done", writes)
+		}
+		put()
+	})
+	if writes[0] != 2 || writes[1] != 2 {
+		t.Errorf("%d writes, want 2 for each connection", writes)
+	}
+	if tr.together.holds(queues[0]) {
+		t.Error("an answer is held back with nobody to send it")
+	}
+}
+
+// Whoever writes without waiting leaves what does not fit to the writer, and what comes meanwhile goes behind it.
+func TestFlushLeavesTheRest(t *testing.T) {
+	q := newQueue(1 << 20)
+	var got []byte
+	room := 3
+	q.direct = func(b []byte) (int, bool) {
+		n := min(len(b), room)
+		room -= n
+		got = append(got, b[:n]...)
+		return n, n == len(b)
+	}
+	first, second := &frame{kind: kindRaft, payload: []byte("first")}, &frame{kind: kindRaft, payload: []byte("second")}
+	if v, _ := q.put(first, nil, 0); v != queued {
+		t.Fatal(v)
+	}
+	q.flush()
+	if len(got) != 3 {
+		t.Fatalf("%d bytes were written", len(got))
+	}
+	select {
+	case <-q.wake:
+	default:
+		t.Error("the writer is not told")
+	}
+	if v, _ := q.put(second, nil, 0); v != queued {
+		t.Fatal(v)
+	}
+	room = 1 << 20
+	q.flush() // may not overtake
+	for range 2 {
+		out, _, ok := q.take(0, nil)
+		if !ok {
+			t.Fatal("closed")
+		}
+		for i := range out {
+			got = append(got, out[i].b...)
+		}
+		q.written(out)
+	}
+	if want := second.append(first.append(nil)); !bytes.Equal(got, want) || q.bytes != 0 {
+		t.Errorf("%d bytes still counted; got\n%q, want\n%q", q.bytes, got, want)
 	}
 }

@@ -177,7 +177,7 @@ func TestForgottenRelayedRequestsExpire(t *testing.T) {
 	p := newPending(10)
 	failed := 0
 	w := func(ours bool, began int64) wait {
-		return wait{waiter: failCounter{&failed}, to: 1, ours: ours, began: began}
+		return wait{via: newQueue(1), waiter: failCounter{&failed}, to: 1, ours: ours, began: began}
 	}
 	for i := range 10 {
 		if _, ok := p.add(w(i%2 == 0, 1)); !ok {

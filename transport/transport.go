@@ -89,6 +89,7 @@ type Transport struct {
 	cancel    context.CancelFunc
 	pending   *pending
 	strangers strangers
+	together  together
 	open      atomic.Int32 // accepted connections
 	tally     tally
 	links     [message.MaxNodes]atomic.Pointer[link]
