@@ -81,6 +81,8 @@ func Rows(bulk uint64) []Row {
 
 		rate("writes-raw", "durable 16 B writes, 256 in flight", "raw Dragonboat, one proposal each", "raw", peer.Raw, 1.3,
 			in(heap, "write", word, 8, 256), in(peer.Raw, "write", word, 8, 256)),
+		rate("writes-raw-groups", "durable 16 B writes, 256 in flight", "raw Dragonboat, as many groups as the heap has companies", "raw", peer.RawGroups, 1.3,
+			in(heap, "write", word, 8, 256), in(peer.RawGroups, "write", word, 8, 256)),
 		{Name: "latency-raw", Work: "durable 16 B write, 1 in flight", Against: "raw Dragonboat", Group: "raw", Server: peer.Raw,
 			Unit: Microseconds, Aim: 1.25, Most: true, Ours: in(heap, "write", word, 1, 1), Theirs: in(peer.Raw, "write", word, 1, 1)},
 		rate("writes-raw-in-process", "durable 16 B writes, 256 in flight", "raw Dragonboat, clients and replicas in one process", "raw", "", 0,

@@ -29,6 +29,7 @@ const (
 	Redis         = "redis"          // durable: append-only files, synced at once, and replicas that are waited for
 	RedisVolatile = "redis-volatile" // one process without files
 	Raw           = "raw"            // Dragonboat, a process a replica
+	RawGroups     = "raw-groups"     // as many groups of it as replicas, led by different ones
 	RawInside     = "raw-in-process" // the same in the client's process; needs no server
 	Disk          = "disk"           // files, written and synced
 	TCP           = "tcp"            // bytes through a connection
@@ -74,7 +75,7 @@ type Result struct {
 // dialers make the i-th connection of an order.
 func dialers() map[string]func(ctx context.Context, o *Order, i int) (Conn, error) {
 	return map[string]func(context.Context, *Order, int) (Conn, error){
-		Heap: dialHeap, Etcd: dialEtcd, Redis: dialRedis, RedisVolatile: dialRedis, Raw: dialRaw, RawInside: startRaw,
+		Heap: dialHeap, Etcd: dialEtcd, Redis: dialRedis, RedisVolatile: dialRedis, Raw: dialRaw, RawGroups: dialRawGroups, RawInside: startRaw,
 	}
 }
 

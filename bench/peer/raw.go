@@ -27,7 +27,16 @@ type rawConn struct {
 
 // dialRaw connects to replicas in processes of their own.
 func dialRaw(ctx context.Context, o *Order, _ int) (Conn, error) {
-	c, err := raw.Dial(ctx, o.Addresses)
+	return dialGroups(ctx, o, 1)
+}
+
+// dialRawGroups is for as many groups as there are replicas.
+func dialRawGroups(ctx context.Context, o *Order, _ int) (Conn, error) {
+	return dialGroups(ctx, o, len(o.Addresses))
+}
+
+func dialGroups(ctx context.Context, o *Order, groups int) (Conn, error) {
+	c, err := raw.Dial(ctx, o.Addresses, groups)
 	if err != nil {
 		return nil, err
 	}
@@ -62,8 +71,12 @@ func (c *rawConn) WriteAt(ctx context.Context, p []byte, _ message.Addr) (uint64
 	return 0, c.Write(ctx, p)
 }
 
-// launchRaw runs this program once a replica.
-func launchRaw(s *Server, cfg Config) error {
+func launchRaw(s *Server, cfg Config) error { return launchGroups(s, cfg, 1) }
+
+func launchRawGroups(s *Server, cfg Config) error { return launchGroups(s, cfg, cfg.Replicas) }
+
+// launchGroups runs this program once a replica.
+func launchGroups(s *Server, cfg Config, groups int) error {
 	ports, err := freeAddresses(2 * cfg.Replicas)
 	if err != nil {
 		return err
@@ -71,7 +84,7 @@ func launchRaw(s *Server, cfg Config) error {
 	raft, clients := ports[:cfg.Replicas], ports[cfg.Replicas:]
 	for i := range cfg.Replicas {
 		told, err := json.Marshal(raw.ServerConfig{Index: i, Raft: raft, Listen: clients[i], Config: raw.Config{
-			Dir: filepath.Join(s.dir, fmt.Sprint(i)), Tick: cfg.Raft.Tick, Election: cfg.Raft.Election, Heartbeat: cfg.Raft.Heartbeat}})
+			Dir: filepath.Join(s.dir, fmt.Sprint(i)), Groups: groups, Tick: cfg.Raft.Tick, Election: cfg.Raft.Election, Heartbeat: cfg.Raft.Heartbeat}})
 		if err != nil {
 			return err
 		}

@@ -45,6 +45,7 @@ func kinds() []kind {
 		{Redis, "redis-server", "redis-server", redisVersion, launchRedis, readyRedis},
 		{RedisVolatile, "redis-server", "redis-server", redisVersion, launchVolatile, readyRedis},
 		{Raw, "", "", func(string) string { return raw.Version() }, launchRaw, readyRaw},
+		{RawGroups, "", "", func(string) string { return raw.Version() }, launchRawGroups, readyRawGroups},
 	}
 }
 
@@ -204,8 +205,14 @@ func redisVersion(out string) string {
 }
 
 // readyRaw waits for a proposal.
-func readyRaw(ctx context.Context, s *Server) error {
-	c, err := dialRaw(ctx, &Order{Addresses: s.Addresses}, 0)
+func readyRaw(ctx context.Context, s *Server) error { return readyGroups(ctx, s, 1) }
+
+func readyRawGroups(ctx context.Context, s *Server) error {
+	return readyGroups(ctx, s, len(s.Addresses))
+}
+
+func readyGroups(ctx context.Context, s *Server, groups int) error {
+	c, err := dialGroups(ctx, &Order{Addresses: s.Addresses}, groups)
 	if err != nil {
 		return err
 	}

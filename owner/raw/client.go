@@ -2,6 +2,7 @@ package raw
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"dmalloc/message"
@@ -11,11 +12,13 @@ import (
 // Client is a connection to replicas in other processes.
 type Client struct {
 	transport *transport.Transport
-	leader    message.NodeID
+	leaders   []message.NodeID // by group
+	next      atomic.Uint64    // counts operations, which go to the groups in turns
 }
 
-// Dial connects to the replicas that serve at addresses, in the order of their indexes, and finds their leader.
-func Dial(ctx context.Context, addresses []string) (*Client, error) {
+// Dial connects to the replicas that serve at addresses, in the order of their indexes, and finds the leaders of as many
+// groups, which it waits for until they are on different replicas, as far as there are enough.
+func Dial(ctx context.Context, addresses []string, groups int) (*Client, error) {
 	t, err := transport.New(transport.Config{Self: message.NoNode})
 	if err != nil {
 		return nil, err
@@ -27,23 +30,26 @@ func Dial(ctx context.Context, addresses []string) (*Client, error) {
 	t.SetPeers(peers)
 	c := &Client{transport: t}
 	for i := 0; ; i++ {
-		a, err := c.ask(ctx, message.NodeID(i%len(addresses)), message.WHOISLEADER, nil)
-		if err == nil && a.Value < uint64(len(addresses)) {
-			c.leader = message.NodeID(a.Value)
-			return c, nil
+		g := len(c.leaders)
+		a, err := c.ask(ctx, message.NodeID(i%len(addresses)), g, message.WHOISLEADER, nil)
+		if err == nil && a.Value < uint64(len(addresses)) && (groups == 1 || a.Value == uint64(g%len(addresses))) {
+			if c.leaders = append(c.leaders, message.NodeID(a.Value)); len(c.leaders) == groups {
+				return c, nil
+			}
+			continue
 		}
 		select {
 		case <-time.After(10 * time.Millisecond):
 		case <-ctx.Done():
 			_ = t.Close()
-			return nil, message.Errorf(message.Unavailable, "raw Dragonboat has no leader: %v", err)
+			return nil, message.Errorf(message.Unavailable, "group %d of raw Dragonboat has no leader, or not the one that it should have: %v", g, err)
 		}
 	}
 }
 
-func (c *Client) ask(ctx context.Context, to message.NodeID, op message.Op, p []byte) (*message.Message, error) {
+func (c *Client) ask(ctx context.Context, to message.NodeID, group int, op message.Op, p []byte) (*message.Message, error) {
 	m := message.New(op)
-	m.Data = p
+	m.Company, m.Data = message.CompanyID(group), p
 	a, err := c.transport.Call(ctx, to, m, nil)
 	if err != nil {
 		return nil, err
@@ -51,17 +57,18 @@ func (c *Client) ask(ctx context.Context, to message.NodeID, op message.Op, p []
 	return a, a.Err()
 }
 
-// Write has p proposed.
-func (c *Client) Write(ctx context.Context, p []byte) error {
-	_, err := c.ask(ctx, c.leader, message.WRITE, p)
+// do asks the leader of the group whose turn it is.
+func (c *Client) do(ctx context.Context, op message.Op, p []byte) error {
+	g := int(c.next.Add(1) % uint64(len(c.leaders)))
+	_, err := c.ask(ctx, c.leaders[g], g, op, p)
 	return err
 }
 
+// Write has p proposed.
+func (c *Client) Write(ctx context.Context, p []byte) error { return c.do(ctx, message.WRITE, p) }
+
 // Confirm reads linearizably.
-func (c *Client) Confirm(ctx context.Context) error {
-	_, err := c.ask(ctx, c.leader, message.READ, nil)
-	return err
-}
+func (c *Client) Confirm(ctx context.Context) error { return c.do(ctx, message.READ, nil) }
 
 // Close ends the connection.
 func (c *Client) Close() error { return c.transport.Close() }

@@ -39,7 +39,7 @@ func (c *counter) RecoverFromSnapshot(io.Reader, []sm.SnapshotFile, <-chan struc
 func (c *counter) Close() error { return nil }
 
 const (
-	shard   = 1               // the one that there is
+	shard   = 1               // the first one
 	opLimit = 5 * time.Second // for an operation whose caller sets none
 )
 
@@ -53,6 +53,7 @@ type Group struct {
 // Config is what a Group, or one replica of it, needs.
 type Config struct {
 	Replicas  int    // 0: three
+	Groups    int    // of processes of their own; 0: one. Their leaders are on different replicas, as far as there are enough
 	Dir       string // for its logs; "" means a temporary directory
 	Tick      int    // milliseconds
 	Election  int    // ticks
@@ -65,6 +66,8 @@ func (c Config) replicas() int {
 	}
 	return c.Replicas
 }
+
+func (c Config) groups() int { return max(c.Groups, 1) }
 
 // Version is that of Dragonboat in this program, "" where nobody wrote it down.
 func Version() string {
@@ -130,25 +133,27 @@ func replica(dir string, i int, addresses []string, cfg Config) (*dragonboat.Nod
 	if err != nil {
 		return nil, fmt.Errorf("start raw Dragonboat: %w", err)
 	}
-	if err := nh.StartConcurrentReplica(members, false, func(_, _ uint64) sm.IConcurrentStateMachine { return &counter{} }, config.Config{
-		ReplicaID: uint64(i + 1), ShardID: shard, CheckQuorum: true, PreVote: true,
-		ElectionRTT: uint64(cfg.Election), HeartbeatRTT: uint64(cfg.Heartbeat),
-	}); err != nil {
-		nh.Close()
-		return nil, fmt.Errorf("start raw Dragonboat's shard: %w", err)
+	for g := range cfg.groups() {
+		if err := nh.StartConcurrentReplica(members, false, func(_, _ uint64) sm.IConcurrentStateMachine { return &counter{} }, config.Config{
+			ReplicaID: uint64(i + 1), ShardID: uint64(shard + g), CheckQuorum: true, PreVote: true,
+			ElectionRTT: uint64(cfg.Election), HeartbeatRTT: uint64(cfg.Heartbeat),
+		}); err != nil {
+			nh.Close()
+			return nil, fmt.Errorf("start raw Dragonboat's shard: %w", err)
+		}
 	}
 	return nh, nil
 }
 
 // propose has one operation, a proposal of its own, committed and applied.
-func propose(ctx context.Context, nh *dragonboat.NodeHost, p []byte) error {
-	_, err := nh.SyncPropose(ctx, nh.GetNoOPSession(shard), p)
+func propose(ctx context.Context, nh *dragonboat.NodeHost, group int, p []byte) error {
+	_, err := nh.SyncPropose(ctx, nh.GetNoOPSession(uint64(shard+group)), p)
 	return err
 }
 
 // confirm reads linearizably.
-func confirm(ctx context.Context, nh *dragonboat.NodeHost) error {
-	_, err := nh.SyncRead(ctx, shard, nil)
+func confirm(ctx context.Context, nh *dragonboat.NodeHost, group int) error {
+	_, err := nh.SyncRead(ctx, uint64(shard+group), nil)
 	return err
 }
 
@@ -156,14 +161,14 @@ func confirm(ctx context.Context, nh *dragonboat.NodeHost) error {
 func (g *Group) Write(ctx context.Context, p []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, opLimit) // Dragonboat wants a limit
 	defer cancel()
-	return propose(ctx, g.hosts[g.leader], p)
+	return propose(ctx, g.hosts[g.leader], 0, p)
 }
 
 // Confirm reads there.
 func (g *Group) Confirm(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, opLimit)
 	defer cancel()
-	return confirm(ctx, g.hosts[g.leader])
+	return confirm(ctx, g.hosts[g.leader], 0)
 }
 
 func freeAddresses(n int) ([]string, error) {
@@ -191,13 +196,13 @@ func (g *Group) Close() {
 // returns how long each took.
 func (g *Group) Propose(ctx context.Context, clients, size int, warmup, length time.Duration) []time.Duration {
 	return g.run(ctx, clients, warmup, length, func(ctx context.Context, nh *dragonboat.NodeHost) error {
-		return propose(ctx, nh, make([]byte, size))
+		return propose(ctx, nh, 0, make([]byte, size))
 	})
 }
 
 // Read has clients read linearizably at the leader.
 func (g *Group) Read(ctx context.Context, clients int, warmup, length time.Duration) []time.Duration {
-	return g.run(ctx, clients, warmup, length, confirm)
+	return g.run(ctx, clients, warmup, length, func(ctx context.Context, nh *dragonboat.NodeHost) error { return confirm(ctx, nh, 0) })
 }
 
 func (g *Group) run(ctx context.Context, clients int, warmup, length time.Duration, op func(context.Context, *dragonboat.NodeHost) error) []time.Duration {

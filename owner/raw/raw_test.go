@@ -51,6 +51,12 @@ func TestGroup(t *testing.T) {
 
 // Replicas that serve clients do what a group does, find their leader, and refuse what is none of their business.
 func TestServe(t *testing.T) {
+	for _, groups := range []int{1, 3} {
+		t.Run(fmt.Sprint(groups), func(t *testing.T) { serve(t, groups) })
+	}
+}
+
+func serve(t *testing.T, groups int) {
 	ctx := limit(t)
 	ports, err := freeAddresses(6)
 	if err != nil {
@@ -61,7 +67,7 @@ func TestServe(t *testing.T) {
 	failures := make([]error, 3)
 	for i := range failures {
 		cfg := ServerConfig{Config: times, Index: i, Raft: ports[:3], Listen: ports[3+i]}
-		cfg.Dir = t.TempDir()
+		cfg.Dir, cfg.Groups = t.TempDir(), groups
 		wg.Go(func() { failures[i] = Serve(serving, cfg) })
 	}
 	defer func() {
@@ -73,7 +79,7 @@ func TestServe(t *testing.T) {
 			}
 		}
 	}()
-	c, err := Dial(ctx, ports[3:])
+	c, err := Dial(ctx, ports[3:], groups)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +96,15 @@ func TestServe(t *testing.T) {
 		})
 	}
 	clients.Wait()
-	if _, err := c.ask(ctx, c.leader, message.MALLOC, nil); message.CodeOf(err) != message.Unsupported {
+	for g, leader := range c.leaders {
+		if groups > 1 && leader != message.NodeID(g) {
+			t.Errorf("group %d is led by %d", g, leader)
+		}
+	}
+	if _, err := c.ask(ctx, 0, groups, message.WRITE, nil); message.CodeOf(err) != message.InvalidArgument {
+		t.Errorf("a group too many: %v", err)
+	}
+	if _, err := c.ask(ctx, c.leaders[0], 0, message.MALLOC, nil); message.CodeOf(err) != message.Unsupported {
 		t.Errorf("MALLOC: %v", err)
 	}
 }
@@ -105,7 +119,7 @@ func TestServeRefusesAnIndexThatIsNone(t *testing.T) {
 
 // Who asks too much at once is told so (and nothing is queued).
 func TestBusy(t *testing.T) {
-	s := &server{slots: make(chan struct{}, 1)}
+	s := &server{groups: 1, slots: make(chan struct{}, 1)}
 	s.slots <- struct{}{}
 	var got *message.Message
 	s.handle(t.Context(), transport.Peer{}, message.New(message.READ), func(a *message.Message) { got = a })
@@ -118,7 +132,7 @@ func TestBusy(t *testing.T) {
 func TestDialEnds(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := Dial(ctx, []string{"127.0.0.1:1"}); message.CodeOf(err) != message.Unavailable {
+	if _, err := Dial(ctx, []string{"127.0.0.1:1"}, 1); message.CodeOf(err) != message.Unavailable {
 		t.Error(err)
 	}
 }
