@@ -176,6 +176,12 @@ func take(ctx context.Context, cfg Config) (all []message.Addr, first error) {
 	return all, first
 }
 
+// Fill allocates count blocks, so many at once, and leaves them.
+func Fill(ctx context.Context, heaps []Heap, clients, count int, size uint64) error {
+	_, err := take(ctx, Config{Clients: clients, Blocks: count, Size: size, Heaps: heaps})
+	return err
+}
+
 func giveBack(ctx context.Context, cfg Config, all []message.Addr) {
 	ctx = context.WithoutCancel(ctx)
 	atOnce(cfg, len(all), func(i int) bool {

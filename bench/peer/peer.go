@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -35,7 +34,7 @@ const (
 )
 
 // LeasedRead is the work of reading one block under a lease that the connections' nodes hold; other works are
-// the kinds of package bench.
+// the mixes of package bench, of which all operations are counted together.
 const LeasedRead = "leased read"
 
 // Order is one measurement, as a client process is told it.
@@ -112,14 +111,15 @@ func Do(ctx context.Context, o Order) (Result, error) {
 
 // measure does work of package bench.
 func measure(ctx context.Context, o *Order, work string, conns []Conn) (Result, error) {
-	if !slices.Contains(bench.Kinds, work) {
-		return Result{}, message.Errorf(message.InvalidArgument, "%s is no work that can be measured", message.Quote(work))
+	mix, err := bench.ParseMix(work)
+	if err != nil {
+		return Result{}, err
 	}
 	heaps := make([]bench.Heap, len(conns))
 	for i, c := range conns {
 		heaps[i] = c
 	}
-	r, err := bench.Run(ctx, bench.Config{Mix: bench.Mix{work: 1}, Size: o.Size, Clients: o.InFlight, Warmup: o.Warmup, Length: o.Length,
+	r, err := bench.Run(ctx, bench.Config{Mix: mix, Size: o.Size, Clients: o.InFlight, Warmup: o.Warmup, Length: o.Length,
 		Blocks: min(4*o.InFlight, 1024), Heaps: heaps})
 	if err != nil {
 		return Result{}, err
