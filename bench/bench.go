@@ -151,11 +151,15 @@ func Run(ctx context.Context, cfg Config) (Report, error) {
 	begin := time.Now()
 	run(ctx, workers, cfg.Length, true)
 	length := time.Since(begin)
+	var wg sync.WaitGroup
 	for _, w := range workers {
-		for _, a := range w.own {
-			_ = w.heap.Free(context.WithoutCancel(ctx), a)
-		}
+		wg.Go(func() {
+			for _, a := range w.own {
+				_ = w.heap.Free(context.WithoutCancel(ctx), a)
+			}
+		})
 	}
+	wg.Wait()
 	return report(cfg, workers, length), ctx.Err()
 }
 
