@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -34,7 +35,7 @@ const (
 )
 
 // LeasedRead is the work of reading one block under a lease that the connections' nodes hold; other works are
-// the mixes of package bench, of which all operations are counted together.
+// the kinds of package bench.
 const LeasedRead = "leased read"
 
 // Order is one measurement, as a client process is told it.
@@ -111,15 +112,14 @@ func Do(ctx context.Context, o Order) (Result, error) {
 
 // measure does work of package bench.
 func measure(ctx context.Context, o *Order, work string, conns []Conn) (Result, error) {
-	mix, err := bench.ParseMix(work)
-	if err != nil {
-		return Result{}, err
+	if !slices.Contains(bench.Kinds, work) {
+		return Result{}, message.Errorf(message.InvalidArgument, "%s is no work that can be measured", message.Quote(work))
 	}
 	heaps := make([]bench.Heap, len(conns))
 	for i, c := range conns {
 		heaps[i] = c
 	}
-	r, err := bench.Run(ctx, bench.Config{Mix: mix, Size: o.Size, Clients: o.InFlight, Warmup: o.Warmup, Length: o.Length,
+	r, err := bench.Run(ctx, bench.Config{Mix: bench.Mix{work: 1}, Size: o.Size, Clients: o.InFlight, Warmup: o.Warmup, Length: o.Length,
 		Blocks: min(4*o.InFlight, 1024), Heaps: heaps})
 	if err != nil {
 		return Result{}, err

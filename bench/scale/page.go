@@ -24,7 +24,8 @@ process, so beyond a few nodes it is the processor that is divided among them: w
 many machines could do. *Per second* is with %d operations in flight, over 8 connections, and p50 and p99 are of one operation in flight, apart
 from it; in the sweep of clients all are of the same measurement. *Node CPU* is the processor time of all nodes, *frames* are those that all
 nodes sent, heartbeats and gossip included, both for one operation; *per entry* is how many operations shared an entry of a company's log.
-Writes and reads are of 16 B; writes are synced by a majority before they are acknowledged, reads are linearizable.
+Writes and reads are of 16 B; writes are synced by a majority before they are acknowledged, reads are linearizable. *Malloc and free* is
+both, one after the other, as one operation of two entries.
 `
 
 // Page writes docs/scaling.md.

@@ -69,7 +69,7 @@ func (row *Row) remark() string {
 	if row.Failed != "" {
 		words = append(words, "failed in "+row.Failed)
 	}
-	return strings.ReplaceAll(strings.Join(words, "; "), "\n", " ")
+	return strings.Join(words, "; ")
 }
 
 // columns of a sweep's table, behind its value.
@@ -98,7 +98,7 @@ func table(s *Sweep, results []Result) [][]string {
 		r := &results[i]
 		value := fmt.Sprint(r.Point.Value)
 		if r.Failed != "" {
-			rows = append(rows, []string{value, "-", "-", "-", "-", "-", "-", "-", "-", "failed: " + strings.ReplaceAll(r.Failed, "\n", " ")})
+			rows = append(rows, []string{value, "-", "-", "-", "-", "-", "-", "-", "-", "failed: " + r.Failed})
 		}
 		for j := range r.Rows {
 			rows = append(rows, append([]string{value}, r.Rows[j].cells()...))

@@ -3,6 +3,7 @@ package scale
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"dmalloc/message"
@@ -100,7 +101,7 @@ func Run(ctx context.Context, b Bench, sweeps []Sweep, plan Plan) ([]Result, err
 			shut() // S1; and who troubled one point is not to trouble the next
 			begin := time.Now()
 			if err := b.Open(ctx, r.Point.Shape); err != nil {
-				r.Failed = err.Error()
+				r.Failed = words(err)
 			} else {
 				open, r.Start = true, time.Since(begin)
 			}
@@ -121,7 +122,7 @@ func (r *Result) measure(ctx context.Context, b Bench, rounds int) {
 	if r.Sweep.Rest {
 		rest, err := b.Rest(ctx)
 		if err != nil {
-			r.Failed = fmt.Sprintf("at rest: %v", err)
+			r.Failed = "at rest: " + words(err)
 			return
 		}
 		r.Rest = &rest
@@ -129,7 +130,7 @@ func (r *Result) measure(ctx context.Context, b Bench, rounds int) {
 	if r.Point.Live > 0 {
 		m, err := b.Fill(ctx, r.Point.Live)
 		if err != nil {
-			r.Failed = fmt.Sprintf("make %d allocations: %v", r.Point.Live, err)
+			r.Failed = fmt.Sprintf("make %d allocations: %s", r.Point.Live, words(err))
 			return
 		}
 		r.Memory = &m
@@ -142,7 +143,7 @@ func (r *Result) measure(ctx context.Context, b Bench, rounds int) {
 		for i := range r.Rows {
 			if row := &r.Rows[i]; row.Failed == "" {
 				if err := row.measure(ctx, b); err != nil {
-					row.Failed = fmt.Sprintf("round %d: %v", round+1, err)
+					row.Failed = fmt.Sprintf("round %d: %s", round+1, words(err))
 				}
 			}
 			if ctx.Err() != nil {
@@ -174,6 +175,9 @@ func (row *Row) measure(ctx context.Context, b Bench) error {
 	row.Many = append(row.Many, s)
 	return nil
 }
+
+// words are an error in one line: what a process said may have several.
+func words(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
 
 // troubled says whether something of the point failed.
 func (r *Result) troubled() bool {

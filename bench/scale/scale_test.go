@@ -37,7 +37,7 @@ func (p *play) say(t *testing.T, words string) error {
 		p.after()
 	}
 	if p.broken != "" && strings.Contains(fmt.Sprint(p.shape)+" "+words, p.broken) {
-		return errors.New("it broke")
+		return errors.New("it\nbroke")
 	}
 	return nil
 }
@@ -95,7 +95,7 @@ func TestRunOpensClusters(t *testing.T) {
 		t.Fatal(err)
 	}
 	each := "open rest write 256 write 1 read 256 read 1 close"
-	churned := " malloc=1,free=1 256 malloc=1,free=1 1"
+	churned := " pair 256 pair 1"
 	want := "open write 1 read 1 write 4 read 4 write 16 read 16 write 64 read 64 write 256 read 256 write 1024 read 1024 close " +
 		strings.Repeat(each+" ", 6) + "open fill 1000" + churned + " fill 10000" + churned + " close"
 	if s := strings.Join(p.said, " "); s != want {
@@ -218,7 +218,7 @@ func golden(t *testing.T) *Report {
 		results[i].Start = min(results[i].Start, 1) * 1500 * time.Millisecond // what it took here says nothing
 	}
 	results[1].Rows[0].Many[0].Errors, results[1].Rows[0].Many[0].Error = 2, "a | in it"
-	results[1].Rows[1] = Row{Load: results[1].Rows[1].Load, Failed: "round 1: it\nbroke"}
+	results[1].Rows[1] = Row{Load: results[1].Rows[1].Load, Failed: "round 1: it broke"}
 	results[4] = Result{Sweep: results[4].Sweep, Point: results[4].Point, Failed: "it did not start"}
 	results[5].Rows[0].Many[1].PerSecond = 12345
 	return &Report{Date: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Version: "v1.2.3", Command: "dmalloc bench scale --write docs", Rounds: 2, Length: time.Second,

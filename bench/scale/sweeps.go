@@ -13,6 +13,9 @@ type Shape struct {
 	Replicas  int `json:"replicas"`
 }
 
+// Pair is the work of allocating and freeing, after which as much is live as before.
+const Pair = "pair"
+
 // Task is a work of package peer, done by so many at once.
 type Task struct {
 	Work     string
@@ -50,9 +53,6 @@ const (
 	three = 3
 )
 
-// churn allocates and frees, so that as much is live afterwards as before; each of both counts.
-const churn = "malloc=1,free=1"
-
 // Sweeps are all of them, in the order in which they are measured.
 func Sweeps() []Sweep {
 	both := func(busy int, lone bool) (all []Load) {
@@ -86,7 +86,7 @@ func Sweeps() []Sweep {
 		}),
 		sweep("allocations", "live allocations of 16 B, 3 nodes", "live allocations", false, []int{1e3, 1e4, 1e5, 1e6}, func(v int) Point {
 			return Point{Shape: Shape{Nodes: three, Replicas: three}, Live: v,
-				Loads: []Load{{"malloc or free", Task{churn, word, many}, Task{churn, word, 1}}}}
+				Loads: []Load{{"malloc and free", Task{Pair, word, many}, Task{Pair, word, 1}}}}
 		}),
 		sweep("replicas", "replicas of each company, 5 nodes", "replicas", true, []int{1, 3, 5}, func(v int) Point {
 			return Point{Shape: Shape{Nodes: 5, Replicas: v}, Loads: both(many, true)}

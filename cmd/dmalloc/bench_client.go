@@ -66,6 +66,9 @@ func (p program) process(ctx context.Context, dir string, in io.Reader, args ...
 	var out, said bytes.Buffer
 	cmd.Dir, cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.SysProcAttr, cmd.WaitDelay = dir, in, &out, &said, peer.Bound(), clientGrace
 	if err := cmd.Run(); err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			err = cause // that it was killed is only how it ended
+		}
 		text := strings.TrimSpace(said.String())
 		return nil, fmt.Errorf("%w: %s", err, text[max(0, len(text)-500):])
 	}

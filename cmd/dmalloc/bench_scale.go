@@ -416,7 +416,11 @@ func (s *scaling) Measure(ctx context.Context, t scale.Task) (scale.Sample, erro
 		return scale.Sample{}, err
 	}
 	x := scale.Sample{PerSecond: r.PerSecond, P50: r.P50, P99: r.P99, Errors: r.Errors, Error: r.Error}
-	if n := float64(to.done - from.done); n > 0 {
+	n := float64(to.done - from.done)
+	if t.Work == scale.Pair {
+		n /= 2
+	}
+	if n > 0 {
 		x.CPU, x.Frames = float64((used-from.cpu).Microseconds())/n, float64(to.frames-from.frames)/n
 	}
 	if n := float64(to.entries - from.entries); n > 0 && t.Work != "read" {
