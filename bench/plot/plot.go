@@ -216,14 +216,14 @@ func (s *Series) mark(b *bytes.Buffer, x, y float64) {
 	}
 }
 
-// Short writes a number as an axis does: 1k for 1000.
+// Short writes a number as an axis does: 10k for 10000, and 1024 as it is.
 func Short(v float64) string {
 	switch {
 	case v >= 1e9:
 		return trim(v/1e9) + "G"
 	case v >= 1e6:
 		return trim(v/1e6) + "M"
-	case v >= 1e3:
+	case v >= 1e4:
 		return trim(v/1e3) + "k"
 	}
 	return trim(v)

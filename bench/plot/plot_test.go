@@ -69,7 +69,7 @@ func TestOrder(t *testing.T) {
 }
 
 func TestShort(t *testing.T) {
-	for v, want := range map[float64]string{0.05: "0.05", 1: "1", 20: "20", 999: "999", 1000: "1k", 1024: "1.024k", 2.5e6: "2.5M", 1e9: "1G"} {
+	for v, want := range map[float64]string{0.05: "0.05", 1: "1", 20: "20", 999: "999", 1000: "1000", 1024: "1024", 10000: "10k", 2.5e6: "2.5M", 1e9: "1G"} {
 		if got := Short(v); got != want {
 			t.Errorf("Short(%v) = %q; want %q", v, got, want)
 		}
