@@ -151,11 +151,15 @@ func Run(ctx context.Context, cfg Config) (Report, error) {
 	begin := time.Now()
 	run(ctx, workers, cfg.Length, true)
 	length := time.Since(begin)
+	var wg sync.WaitGroup
 	for _, w := range workers {
-		for _, a := range w.own {
-			_ = w.heap.Free(context.WithoutCancel(ctx), a)
-		}
+		wg.Go(func() {
+			for _, a := range w.own {
+				_ = w.heap.Free(context.WithoutCancel(ctx), a)
+			}
+		})
 	}
+	wg.Wait()
 	return report(cfg, workers, length), ctx.Err()
 }
 
@@ -174,6 +178,12 @@ func take(ctx context.Context, cfg Config) (all []message.Addr, first error) {
 		return first == nil
 	})
 	return all, first
+}
+
+// Fill allocates count blocks, so many at once, and leaves them.
+func Fill(ctx context.Context, heaps []Heap, clients, count int, size uint64) error {
+	_, err := take(ctx, Config{Clients: clients, Blocks: count, Size: size, Heaps: heaps})
+	return err
 }
 
 func giveBack(ctx context.Context, cfg Config, all []message.Addr) {

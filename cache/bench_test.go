@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-func filled(b *testing.B, pages int) *Cache {
+func filled(b testing.TB, pages int) *Cache {
 	c := New(64 << 20)
 	if ok, _ := c.Granted(lease(5, "wb", 0, pages), 0, 0); !ok {
 		b.Fatal("not granted")

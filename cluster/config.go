@@ -45,6 +45,7 @@ const beforeRuns = 3
 type Config struct {
 	Nodes                     int
 	Replicas                  int // owners of a company
+	Companies                 int // besides the directory; 0 for a new cluster: as many as ring.Companies says
 	RegisterReplicas          int // replicas of a register
 	Memory                    uint64
 	Acks                      string // "majority" or "all"
@@ -139,6 +140,9 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Replicas < 0 || c.Replicas > message.MaxReplicas {
 		return bad("%d replicas are not possible; ask for 1 to %d", c.Replicas, message.MaxReplicas)
 	}
+	if c.Companies < 0 || c.Companies > message.MaxCompany {
+		return bad("%d companies are not possible; ask for 1 to %d", c.Companies, message.MaxCompany)
+	}
 	if c.RegisterReplicas < 0 || c.RegisterReplicas > message.MaxReplicas {
 		return bad("%d replicas of a register are not possible; ask for 1 to %d", c.RegisterReplicas, message.MaxReplicas)
 	}
@@ -189,7 +193,7 @@ func (c *Config) settle(found *kept) (message.Settings, error) {
 		RegisterReplicas: or(c.RegisterReplicas, DefaultRegisters),
 		LogShards:        or(c.LogShards, DefaultLogShards), Executors: or(c.Executors, DefaultExecutors)}
 	c.change(&s)
-	s.Companies = ring.Companies(s.Nodes, s.Memory)
+	s.Companies = or(c.Companies, ring.Companies(s.Nodes, s.Memory))
 	if s.Election == 0 {
 		s.Election = electionFor(transport.LongestRoundTrip(s.Nodes, s.Topology), s.Tick)
 	}
@@ -255,6 +259,8 @@ func (c *Config) agrees(found *kept) error {
 			c.Data, s.Replicas, c.Replicas, s.Replicas)
 	case c.RegisterReplicas != 0 && c.RegisterReplicas != s.RegisterReplicas:
 		return differ("register replicas", s.RegisterReplicas, c.RegisterReplicas)
+	case c.Companies != 0 && c.Companies != s.Companies:
+		return differ("companies", s.Companies, c.Companies)
 	case c.Memory != 0 && c.Memory != s.Memory:
 		return differ("memory", message.FormatSize(s.Memory), message.FormatSize(c.Memory))
 	case c.Acks != "" && c.Acks != s.Acks:

@@ -387,7 +387,7 @@ func TestPorts(t *testing.T) {
 
 func TestBadConfig(t *testing.T) {
 	play(t)
-	for _, c := range []Config{{Nodes: -1}, {Nodes: message.MaxNodes + 1}, {Nodes: 3, Replicas: -1}, {Nodes: 3, Replicas: 10}, {Nodes: 3, Acks: "one"}, {Nodes: 3, Agent: "  "},
+	for _, c := range []Config{{Nodes: -1}, {Nodes: message.MaxNodes + 1}, {Nodes: 3, Companies: -1}, {Nodes: 3, Companies: message.MaxCompany + 1}, {Nodes: 3, Replicas: -1}, {Nodes: 3, Replicas: 10}, {Nodes: 3, Acks: "one"}, {Nodes: 3, Agent: "  "},
 		{Nodes: 3, Hosts: []Host{{"localhost", 2, 0}}}, {Nodes: 3, Memory: 100}, {Nodes: 3, Tick: -1}, {Nodes: 3, Election: 4, Heartbeat: 2}, {Nodes: 3, Port: -5},
 		{Nodes: 3, RemoteBinary: "/opt/my programs/dmalloc"}, {Nodes: 3, Data: "/proc/nowhere"}} {
 		l, err := Start(within(t), c)

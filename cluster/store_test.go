@@ -17,7 +17,7 @@ func TestKeptCluster(t *testing.T) {
 	if _, found, err := Kept(data); found || err != nil {
 		t.Errorf("Kept of nothing: %v, %v", found, err)
 	}
-	made := Config{Nodes: 3, Replicas: 1, Memory: 1 << 20, Data: data, Topology: []message.Edge{{A: 0, B: 1}, {A: 1, B: 2}}}
+	made := Config{Nodes: 3, Replicas: 1, Companies: 7, Memory: 1 << 20, Data: data, Topology: []message.Edge{{A: 0, B: 1}, {A: 1, B: 2}}}
 	l := start(t, made)
 	_, err := Start(within(t), Config{Data: data})
 	refused(t, err, message.InvalidArgument, data, "process id "+strconv.Itoa(os.Getpid()))
@@ -33,6 +33,7 @@ func TestKeptCluster(t *testing.T) {
 		{Config{Nodes: 5}, []string{data, "3 nodes", "5 were asked", "-n 3"}},
 		{Config{Replicas: 3}, []string{"1 replicas", "--replicas 1"}},
 		{Config{Memory: 2 << 20}, []string{"1MiB", "2MiB"}},
+		{Config{Companies: 3}, []string{"companies 7", "3 was asked"}},
 		{Config{Acks: "all"}, []string{"majority", "all"}},
 		{Config{Tick: 50}, []string{"tick 30"}},
 		{Config{Election: 50}, []string{"election ticks 10"}},
@@ -50,7 +51,7 @@ func TestKeptCluster(t *testing.T) {
 		t.Errorf("%+v, %v, %v", s, found, err)
 	}
 	l = start(t, made)
-	if s := l.Settings(); s.Cluster != cluster || s.Replicas != 1 || len(s.Topology) != 2 {
+	if s := l.Settings(); s.Cluster != cluster || s.Replicas != 1 || s.Companies != 7 || len(s.Topology) != 2 {
 		t.Errorf("%+v", s)
 	}
 }

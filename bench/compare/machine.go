@@ -2,6 +2,7 @@ package compare
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"runtime"
 	"slices"
@@ -31,7 +32,17 @@ func (m *Machine) Busy() string {
 	if m.Load <= quiet*float64(m.Cores) {
 		return ""
 	}
-	return fmt.Sprintf("the machine is busy with something else (load %.1f on %s): these numbers are noise", m.Load, plural(m.Cores, "core"))
+	return fmt.Sprintf("the machine is busy with something else (load %.1f on %s): these numbers are noise", m.Load, Plural(m.Cores, "core"))
+}
+
+func (m *Machine) String() string {
+	return fmt.Sprintf("%s, %d cores, %.0f GiB of memory, %s, %s, fsync p50 %.0f µs", m.CPU, m.Cores, float64(m.Memory)/(1<<30), m.Kernel, m.Files, m.Sync)
+}
+
+// Rows begins a page's table of what was measured on.
+func (m *Machine) Rows(w io.Writer) {
+	fmt.Fprintf(w, "| machine | %s, %d cores, %.0f GiB of memory |\n| --- | --- |\n", m.CPU, m.Cores, float64(m.Memory)/(1<<30))
+	fmt.Fprintf(w, "| system | %s, files on %s |\n| disk | fsync of 4 KiB takes %.0f µs at the median |\n", m.Kernel, m.Files, m.Sync)
 }
 
 // Look looks at the machine, and writes into dir to see how long a sync takes.
@@ -80,5 +91,5 @@ func syncTime(dir string) (float64, error) {
 		took = append(took, float64(time.Since(begin).Nanoseconds())/1e3)
 	}
 	slices.Sort(took)
-	return median(took), nil
+	return Median(took), nil
 }

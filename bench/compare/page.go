@@ -18,13 +18,10 @@ func (r *Report) Page(w io.Writer) error {
 	row := func(name, format string, args ...any) {
 		fmt.Fprintf(b, "| %s | %s |\n", name, fmt.Sprintf(format, args...))
 	}
-	row("machine", "%s, %d cores, %.0f GiB of memory", m.CPU, m.Cores, float64(m.Memory)/(1<<30))
-	fmt.Fprintln(b, "| --- | --- |")
-	row("system", "%s, files on %s", m.Kernel, m.Files)
-	row("disk", "fsync of 4 KiB takes %.0f µs at the median", m.Sync)
+	m.Rows(b)
 	row("program", "dmalloc %s, %s", r.Version, m.Go)
 	row("date", "%s", r.Date.UTC().Format(time.DateOnly))
-	row("shape", "%d replicas of everything, %s, %v a measurement after %v that do not count", r.Replicas, plural(r.Rounds, "round"), r.Length, r.Warmup)
+	row("shape", "%d replicas of everything, %s, %v a measurement after %v that do not count", r.Replicas, Plural(r.Rounds, "round"), r.Length, r.Warmup)
 	if busy := m.Busy(); busy != "" {
 		row("warning", "%s", busy)
 	}
@@ -76,10 +73,11 @@ func (t Task) shape() string {
 		return "one process with a node in it, as many goroutines as cores"
 	}
 	return fmt.Sprintf("%s, %s of %s: 1 client process, %s × %d in flight", t.Peer, t.Work, message.FormatSize(t.Size),
-		plural(t.Connections, "connection"), (t.InFlight+t.Connections-1)/t.Connections)
+		Plural(t.Connections, "connection"), (t.InFlight+t.Connections-1)/t.Connections)
 }
 
-func plural(n int, what string) string {
+// Plural is a number of things in words.
+func Plural(n int, what string) string {
 	if n == 1 {
 		return "1 " + what
 	}

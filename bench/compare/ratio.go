@@ -17,11 +17,11 @@ func (o *Outcome) Ratio() Ratio {
 	if len(all) == 0 {
 		return Ratio{}
 	}
-	return Ratio{median(all), slices.Min(all), slices.Max(all)}
+	return Ratio{Median(all), slices.Min(all), slices.Max(all)}
 }
 
-// median of values that there are.
-func median(of []float64) float64 {
+// Median of values that there are.
+func Median(of []float64) float64 {
 	sorted := slices.Sorted(slices.Values(of))
 	n := len(sorted)
 	return (sorted[(n-1)/2] + sorted[n/2]) / 2
@@ -35,7 +35,7 @@ func medianOf(samples []Sample) float64 {
 	for _, s := range samples {
 		all = append(all, s.Value)
 	}
-	return median(all)
+	return Median(all)
 }
 
 // Verdict says whether the median is what was aimed at, and names what makes it doubtful.
@@ -65,7 +65,7 @@ func (o *Outcome) Verdict() string {
 		text += fmt.Sprintf("; %d operations failed", failed)
 	}
 	if o.Skipped != "" {
-		text += fmt.Sprintf("; ended after %s: %s", plural(len(o.Us), "round"), o.Skipped)
+		text += fmt.Sprintf("; ended after %s: %s", Plural(len(o.Us), "round"), o.Skipped)
 	}
 	return text
 }
@@ -77,8 +77,8 @@ func (o *Outcome) meets(ratio float64) bool {
 	return ratio >= o.Aim
 }
 
-// number shows a value with three digits that matter.
-func number(v float64) string {
+// Number shows a value with three digits that matter.
+func Number(v float64) string {
 	switch {
 	case v >= 100:
 		return fmt.Sprintf("%.0f", v)
@@ -88,6 +88,6 @@ func number(v float64) string {
 	return fmt.Sprintf("%.2f", v)
 }
 
-func value(v float64, u Unit) string { return number(v) + " " + string(u) }
+func value(v float64, u Unit) string { return Number(v) + " " + string(u) }
 
-func (r Ratio) spread() string { return number(r.Min) + " … " + number(r.Max) }
+func (r Ratio) spread() string { return Number(r.Min) + " … " + Number(r.Max) }

@@ -90,7 +90,7 @@ func (o *Outcome) cells() []string {
 		return []string{o.Work, against, o.aim(), "-", "-", "-", "-", o.Verdict()}
 	}
 	x := o.Ratio()
-	return []string{o.Work, against, o.aim(), number(x.Median), x.spread(), value(medianOf(o.Us), o.Unit), value(medianOf(o.Them), o.Unit), o.Verdict()}
+	return []string{o.Work, against, o.aim(), Number(x.Median), x.spread(), value(medianOf(o.Us), o.Unit), value(medianOf(o.Them), o.Unit), o.Verdict()}
 }
 
 // Table writes a table for a terminal.
@@ -126,9 +126,9 @@ func (r *Report) Table(w io.Writer) error {
 func (r *Report) head() []string {
 	m := &r.Machine
 	head := []string{
-		fmt.Sprintf("%s, %d cores, %.0f GiB of memory, %s, %s, fsync p50 %.0f µs", m.CPU, m.Cores, float64(m.Memory)/(1<<30), m.Kernel, m.Files, m.Sync),
+		m.String(),
 		fmt.Sprintf("dmalloc %s, %s, %s", r.Version, m.Go, r.Date.UTC().Format(time.DateOnly)),
-		fmt.Sprintf("%d replicas of everything, %s, %v a measurement after %v of warm-up", r.Replicas, plural(r.Rounds, "round"), r.Length, r.Warmup),
+		fmt.Sprintf("%d replicas of everything, %s, %v a measurement after %v of warm-up", r.Replicas, Plural(r.Rounds, "round"), r.Length, r.Warmup),
 	}
 	if busy := m.Busy(); busy != "" {
 		head = append(head, busy)

@@ -44,7 +44,7 @@ type benchFlags struct {
 func benchCommand() *cobra.Command {
 	f := benchFlags{size: 16, transfer: 256 << 20}
 	cmd := &cobra.Command{
-		Use:   "bench [mix|failover|allocations|file|registers|leases|growth|compare]",
+		Use:   "bench [mix|failover|allocations|file|registers|leases|growth|compare|scale]",
 		Short: "measure a heap from outside, and raw Dragonboat beside it",
 		Long: `bench measures a heap with clients of its own: one that is up (--connect), or one that it starts as up would.
 
@@ -58,7 +58,9 @@ func benchCommand() *cobra.Command {
                confirms, and writes that readers have to give their leases back for
   growth       --transfer bytes in five nodes: what is moved when a sixth comes; what clients notice while nodes come,
                go and are replaced after --replace-after
-  compare      a heap beside etcd, Redis, raw Dragonboat, disk and network, with flags of its own: bench compare --help`,
+  compare      a heap beside etcd, Redis, raw Dragonboat, disk and network, with flags of its own: bench compare --help
+  scale        throughput and latency against clients, companies, nodes, allocations and replicas, with flags of its
+               own: bench scale --help`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			what := "mix"
@@ -76,7 +78,7 @@ func benchCommand() *cobra.Command {
 			f.sizeGiven = cmd.Flags().Changed("size")
 			run := map[string]func(context.Context, *target, bench.Mix) error{"mix": f.runMix, "failover": f.runFailover, "allocations": f.runAllocations, "file": f.runFile, "registers": f.runRegisters, "leases": f.runLeases, "growth": f.runGrowth}[what]
 			if run == nil {
-				return usage("bench %s: use mix, failover, allocations, file, registers, leases, growth or compare", what)
+				return usage("bench %s: use mix, failover, allocations, file, registers, leases, growth, compare or scale", what)
 			}
 			if what == "leases" && f.up.nodes == 0 {
 				f.up.nodes = 1 + readers
@@ -106,7 +108,7 @@ func benchCommand() *cobra.Command {
 			return nil
 		},
 	}
-	cmd.AddCommand(benchCompareCommand(), benchClientCommand(), rawNodeCommand(), tidyCommand())
+	cmd.AddCommand(benchCompareCommand(), benchScaleCommand(), benchClientCommand(), rawNodeCommand(), tidyCommand())
 	f.up.add(cmd)
 	fl := cmd.Flags()
 	fl.StringVar(&f.address, "connect", "", "measure the cluster that this node belongs to, instead of starting one")

@@ -31,8 +31,16 @@ const (
 	clientGrace = 2 * time.Second  // for one that was told to end
 )
 
+// program is this one, which measurements are done by processes of.
+type program string
+
+func thisProgram() (program, error) {
+	name, err := os.Executable()
+	return program(name), err
+}
+
 // client has one measurement done by a process of its own.
-func (c *comparison) client(ctx context.Context, o peer.Order) (r peer.Result, err error) {
+func (p program) client(ctx context.Context, o peer.Order) (r peer.Result, err error) {
 	told, err := json.Marshal(o)
 	if err != nil {
 		return r, err
@@ -42,7 +50,7 @@ func (c *comparison) client(ctx context.Context, o peer.Order) (r peer.Result, e
 		ctx, cancel = context.WithTimeout(ctx, o.Warmup+o.Length+endLimit)
 		defer cancel()
 	}
-	out, err := c.process(ctx, "", bytes.NewReader(told), "bench", "client")
+	out, err := p.process(ctx, "", bytes.NewReader(told), "bench", "client")
 	if err != nil {
 		return r, err
 	}
@@ -53,11 +61,14 @@ func (c *comparison) client(ctx context.Context, o peer.Order) (r peer.Result, e
 }
 
 // process runs this program and returns what it prints; its last words on standard error are in the error.
-func (c *comparison) process(ctx context.Context, dir string, in io.Reader, args ...string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, c.program, args...)
+func (p program) process(ctx context.Context, dir string, in io.Reader, args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, string(p), args...)
 	var out, said bytes.Buffer
 	cmd.Dir, cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.SysProcAttr, cmd.WaitDelay = dir, in, &out, &said, peer.Bound(), clientGrace
 	if err := cmd.Run(); err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			err = cause // that it was killed is only how it ended
+		}
 		text := strings.TrimSpace(said.String())
 		return nil, fmt.Errorf("%w: %s", err, text[max(0, len(text)-500):])
 	}

@@ -174,8 +174,8 @@ func (f *compareFlags) told(o *compare.Outcome, round int) {
 
 // comparison is a compare.Bench of processes.
 type comparison struct {
+	program
 	f       *compareFlags
-	program string // this one
 	dir     string // of peers and files
 	tidy    *tidying
 	cluster *running
@@ -191,13 +191,13 @@ func (f *compareFlags) open(ctx context.Context) (_ *comparison, err error) {
 			c.close()
 		}
 	}()
-	if c.program, err = os.Executable(); err != nil {
+	if c.program, err = thisProgram(); err != nil {
 		return nil, err
 	}
 	if c.dir, err = os.MkdirTemp("", comparePrefix); err != nil {
 		return nil, err
 	}
-	if c.tidy, err = tidyAfter(c.program, c.dir); err != nil {
+	if c.tidy, err = tidyAfter(string(c.program), c.dir); err != nil {
 		return nil, err
 	}
 	// The file has to fit beside what else is written; memory that is not written takes none.
@@ -229,7 +229,7 @@ func raft() peer.Raft {
 
 // Open starts a peer.
 func (c *comparison) Open(ctx context.Context, server string) (string, error) {
-	s, err := peer.Start(ctx, server, peer.Config{Dir: c.dir, Replicas: c.f.replicas, Program: c.program, RawArgs: []string{"bench", "raw-node"}, Raft: raft()})
+	s, err := peer.Start(ctx, server, peer.Config{Dir: c.dir, Replicas: c.f.replicas, Program: string(c.program), RawArgs: []string{"bench", "raw-node"}, Raft: raft()})
 	if err != nil {
 		return "", err
 	}

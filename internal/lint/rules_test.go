@@ -18,7 +18,7 @@ var lines = [][]string{
 	{"company", "dotgen", "health"},
 	{"run"},       // the other side of a company
 	{"directory"}, // has the shape of a company
-	{"transport", "certs", "faultfs", "internal/quiet", "internal/planted", "internal/boottime"},
+	{"transport", "certs", "faultfs", "internal/quiet", "internal/planted", "internal/boottime", "internal/allocs"},
 	{"client", "member", "owner", "quorum", "pagetable", "store", "mapped"},
 	{"bench", "doctor", "drill", "job", "sysdump", "vm"},
 	{"cluster"},
