@@ -81,7 +81,7 @@ func (c *conn) read() error {
 		bound = maxMessageFrame
 	}
 	for {
-		f, err := readFrame(r, bound)
+		f, err := readFrame(r, bound, c.class == classRaft)
 		if err == nil {
 			c.t.count(framesIn)
 			c.t.add(bytesIn, lengthSize+headSize+f.rest())
@@ -89,6 +89,9 @@ func (c *conn) read() error {
 			err = c.dispatch(&f)
 			if plantedDouble && err == nil {
 				err = c.dispatch(&f)
+			}
+			if f.kind == kindRaft && f.dst == c.t.cfg.Self { // what is passed on is written from where it lies
+				f.done()
 			}
 		}
 		if err != nil {
