@@ -44,6 +44,7 @@ type Replica struct {
 	writes  *queue
 	reads   *queue
 	number  atomic.Uint64
+	copies  copies
 	flying  atomic.Int64 // bytes of entries that were proposed and have no outcome yet
 	lanes   sync.WaitGroup
 	ended   chan struct{} // closed by stop
@@ -99,7 +100,9 @@ func (r *Replica) lane(q *queue, work func([]request)) {
 
 // Do has a logged message done and replies once. It does not wait.
 func (r *Replica) Do(m *message.Message, reply func(*message.Message)) {
-	r.enqueue(r.writes, m, reply)
+	if reply = r.copies.join(m, reply); reply != nil {
+		r.enqueue(r.writes, m, reply)
+	}
 }
 
 // Read has a message answered that changes nothing: linearizable, and once. It does not wait.
