@@ -2,6 +2,7 @@ package faultfs
 
 import (
 	"errors"
+	"io"
 	"os"
 	"sync"
 	"unsafe"
@@ -14,11 +15,15 @@ import (
 // fresh page for each 4 KiB and copying costs several times the CPU of handing the memory to the disk, and the disk
 // gets its work late. So what is appended to such a file in bulk goes to the disk directly:
 //
-//	offset   …tail │ head ┊ whole sectors of one large write ┊ tail │ …
-//	              page cache │   O_DIRECT, from bulkBuffer  │ page cache
+//	offset   …  tail ┊ whole sectors of one large write ┊ tail  …
+//	      page cache │   O_DIRECT, from bulkBuffer      │ page cache
+//
+// The tail of before is written again with the sectors behind it: its own copy may not be on the disk yet.
 //
 // Direct or not makes no difference to who reads the file or syncs it: the kernel keeps both ways coherent, and what
-// is written either way is on the disk for certain after a sync, and only then.
+// is written either way is on the disk for certain after a sync, and only then. Nor may it make one to a power failure,
+// after which a log can end early but must have no hole: what an unsynced write left in the page cache is synced
+// before anything behind it is written directly.
 const (
 	sector     = 4096     // what direct writes are aligned to, in the file and in memory; no disk asks for more
 	logBlock   = 32 << 10 // Dragonboat's log writes a record as pieces that end at multiples of this, and the rest
@@ -36,17 +41,25 @@ func aligned(n int) []byte {
 	return b[skip : skip+n : skip+n]
 }
 
+// realFile is an *os.File.
+type realFile interface {
+	vfs.File
+	Fd() uintptr
+}
+
 // bulkFile is a file that is only appended to. It gathers the pieces of a record while more of it must be coming, and
-// writes what is large around the page cache.
+// writes what is large around the page cache. Once it is used otherwise it leaves everything to the page cache.
 type bulkFile struct {
-	file   *os.File
+	file   realFile
 	closed func()
 
-	mu       sync.Mutex // guards what follows: a sync may run beside an append
-	off      int64      // where the gathered bytes belong
-	buffer   *[]byte    // nil: nothing is gathered
-	from, to int        // of the buffer that are gathered. from is off modulo sector, so that both are aligned together
-	indirect bool       // the file system does not do it, or the disk wants more than we align to
+	mu       sync.Mutex   // guards what follows: a sync may run beside an append
+	off      int64        // where the gathered bytes belong, or the next ones
+	last     [sector]byte // what the file has of the sector that off is in
+	cached   int64        // where what is only in the page cache begins; off and beyond: nothing is
+	buffer   *[]byte      // nil: nothing is gathered
+	from, to int          // of the buffer that are gathered, from being off modulo sector; the file's last is before them
+	indirect bool         // it is no log, its file system does not do it, or the disk wants more than we align to
 }
 
 // Write appends. A piece that ends with a block of the log is followed by more, or by a sync; anything else ends a
@@ -57,14 +70,16 @@ func (f *bulkFile) Write(p []byte) (int, error) {
 	n := 0
 	for n < len(p) {
 		if f.buffer == nil {
-			if rest := p[n:]; f.whole(len(rest)) == 0 && len(rest) < bulkFrom { // the common case: a short record
-				m, err := f.file.Write(rest)
-				f.off += int64(m)
-				return n + m, err
+			if rest := p[n:]; f.indirect || len(rest) < bulkFrom && (f.off+int64(len(rest)))%logBlock != 0 { // a short record, as most are
+				if err := f.through(rest); err != nil {
+					return n, err
+				}
+				return len(p), nil
 			}
 			f.buffer = bulkBuffers.Get().(*[]byte)
 			f.from = int(f.off % sector)
 			f.to = f.from
+			copy(*f.buffer, f.last[:f.from])
 		}
 		m := copy((*f.buffer)[f.to:], p[n:])
 		f.to += m
@@ -81,12 +96,23 @@ func (f *bulkFile) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// whole is 0 unless n more bytes end with a block of the log.
-func (f *bulkFile) whole(n int) int64 {
-	if (f.off+int64(n))%logBlock != 0 {
-		return 0
+// through appends by way of the page cache.
+func (f *bulkFile) through(p []byte) error {
+	_, err := f.file.WriteAt(p, f.off)
+	f.cached = min(f.cached, f.off)
+	f.passed(p)
+	return err
+}
+
+// passed notes that p was appended.
+func (f *bulkFile) passed(p []byte) {
+	in := int(f.off % sector)
+	f.off += int64(len(p))
+	if now := int(f.off % sector); len(p) >= now {
+		copy(f.last[:now], p[len(p)-now:])
+	} else {
+		copy(f.last[in:], p)
 	}
-	return int64(n)
 }
 
 // flush writes what is gathered.
@@ -94,49 +120,45 @@ func (f *bulkFile) flush() error {
 	if f.buffer == nil {
 		return nil
 	}
-	p := (*f.buffer)[f.from:f.to]
-	begin := f.off
-	f.off += int64(len(p))
-	buffer := f.buffer
+	buffer, p := f.buffer, (*f.buffer)[f.from:f.to]
 	f.buffer = nil
 	defer bulkBuffers.Put(buffer)
-	if f.indirect || len(p) < bulkFrom {
-		_, err := f.file.Write(p)
-		return err
-	}
-	head := int(-begin & (sector - 1))
-	tail := len(p) - int((begin+int64(len(p)))%sector)
-	for _, part := range []struct {
-		p      []byte
-		direct bool
-	}{{p[:head], false}, {p[head:tail], true}, {p[tail:], false}} {
-		if len(part.p) == 0 {
-			continue
-		}
-		if err := f.write(part.p, part.direct); err != nil {
+	if whole := f.to - f.to%sector; len(p) >= bulkFrom && !f.indirect {
+		wrote, err := f.direct((*buffer)[:whole])
+		if err != nil {
 			return err
 		}
+		if wrote {
+			f.passed(p[:whole-f.from])
+			f.cached = f.off
+			p = p[whole-f.from:]
+		}
 	}
-	return nil
+	if len(p) == 0 {
+		return nil
+	}
+	return f.through(p)
 }
 
-// write writes at the file's offset, directly if that can be.
-func (f *bulkFile) write(p []byte, directly bool) error {
-	if directly && f.setDirect(true) {
-		n, err := f.file.Write(p)
-		f.setDirect(false)
-		p = p[n:]
-		switch {
-		case err == nil && len(p) == 0:
-			return nil
-		case errors.Is(err, unix.EINVAL): // not with this alignment
-			f.indirect = true
-		case err != nil:
-			return err
+// direct writes whole sectors from the beginning of that one on which the file ends, if that can be done.
+func (f *bulkFile) direct(p []byte) (bool, error) {
+	at := f.off - f.off%sector
+	if f.cached < at {
+		if err := f.file.Sync(); err != nil {
+			return false, err
 		}
+		f.cached = f.off
 	}
-	_, err := f.file.Write(p)
-	return err
+	if !f.setDirect(true) {
+		return false, nil
+	}
+	_, err := f.file.WriteAt(p, at)
+	f.setDirect(false)
+	if errors.Is(err, unix.EINVAL) { // not with this alignment
+		f.indirect = true
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // setDirect turns O_DIRECT on or off, and says whether that was done.
@@ -152,63 +174,91 @@ func (f *bulkFile) setDirect(on bool) bool {
 	return err == nil
 }
 
-// settle writes what is gathered, before something looks at the file in another way.
-func (f *bulkFile) settle() error {
+// settle writes what is gathered, before something looks at the file in another way, and says where it ends.
+func (f *bulkFile) settle() (end int64, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.flush()
+	err = f.flush()
+	return f.off, err
+}
+
+// otherwise settles a file that is used as a log is not.
+func (f *bulkFile) otherwise() error {
+	_, err := f.settle()
+	f.mu.Lock()
+	f.indirect = true
+	f.mu.Unlock()
+	return err
 }
 
 func (f *bulkFile) Sync() error {
-	if err := f.settle(); err != nil {
-		return err
+	end, err := f.settle()
+	if err == nil {
+		err = f.file.Sync()
 	}
-	return f.file.Sync()
+	if err == nil {
+		f.mu.Lock()
+		f.cached = max(f.cached, end) // what came meanwhile may not be there
+		f.mu.Unlock()
+	}
+	return err
 }
 
 func (f *bulkFile) Close() error {
 	f.closed()
-	return errors.Join(f.settle(), f.file.Close())
+	_, err := f.settle()
+	return errors.Join(err, f.file.Close())
 }
 
 func (f *bulkFile) Stat() (os.FileInfo, error) {
-	if err := f.settle(); err != nil {
+	if _, err := f.settle(); err != nil {
 		return nil, err
 	}
 	return f.file.Stat()
 }
 
-func (f *bulkFile) Read(p []byte) (int, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if err := f.flush(); err != nil {
-		return 0, err
-	}
-	n, err := f.file.Read(p)
-	f.off += int64(n)
-	return n, err
-}
-
 func (f *bulkFile) ReadAt(p []byte, at int64) (int, error) {
-	if err := f.settle(); err != nil {
+	if _, err := f.settle(); err != nil {
 		return 0, err
 	}
 	return f.file.ReadAt(p, at)
 }
 
+func (f *bulkFile) Read(p []byte) (int, error) {
+	if err := f.otherwise(); err != nil {
+		return 0, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n, err := f.file.ReadAt(p, f.off)
+	f.off += int64(n)
+	if n > 0 {
+		err = nil
+	}
+	return n, err
+}
+
 func (f *bulkFile) WriteAt(p []byte, at int64) (int, error) {
-	if err := f.settle(); err != nil {
+	if err := f.otherwise(); err != nil {
 		return 0, err
 	}
 	return f.file.WriteAt(p, at)
 }
 
+// Seek tells where the file ends, as who writes a log asks once; elsewhere it is no log any more.
 func (f *bulkFile) Seek(offset int64, whence int) (int64, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if err := f.flush(); err != nil {
+	if whence == io.SeekCurrent {
+		end, err := f.settle()
+		if err != nil || offset == 0 {
+			return end, err
+		}
+		offset, whence = offset+end, io.SeekStart
+	}
+	if err := f.otherwise(); err != nil {
 		return 0, err
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	at, err := f.file.Seek(offset, whence)
 	if err == nil {
 		f.off = at

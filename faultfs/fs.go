@@ -118,7 +118,7 @@ func (f *filesystem) log(path string, inner vfs.File) vfs.File {
 // Open finds in a file all that was written to it, also what a log has not passed on yet.
 func (f *filesystem) Open(path string, opts ...vfs.OpenOption) (vfs.File, error) {
 	if b, ok := f.logs.Load(path); ok {
-		if err := b.(*bulkFile).settle(); err != nil {
+		if _, err := b.(*bulkFile).settle(); err != nil {
 			return nil, f.told("write", path, err)
 		}
 	}
