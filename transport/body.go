@@ -56,7 +56,7 @@ func (f *frame) done() {
 // promised (T1).
 func readBody(r io.Reader, n int, have []byte) ([]byte, error) {
 	const atOnce = 2 << 20
-	b := have[:0]
+	var b []byte
 	if n <= cap(have) {
 		b = have[:n]
 	} else {
