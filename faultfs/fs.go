@@ -5,6 +5,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"sync"
 
 	"github.com/lni/vfs"
 	"golang.org/x/sys/unix"
@@ -18,6 +19,9 @@ type Options struct {
 	// Reserve is how many bytes a new file will surely need. They are reserved where the system can do it;
 	// nil and 0: none. Dragonboat reserves only for files that it knows to be the system's, not for wrapped ones.
 	Reserve func(path string) int64
+	// Log says which new files are logs: only appended to, and seldom read. What is appended to them in bulk goes around the
+	// page cache where the system can do it. nil: none.
+	Log func(path string) bool
 }
 
 // Wrap makes a file system that may fail of one that does not.
@@ -28,14 +32,15 @@ func Wrap(inner vfs.FS, o Options) vfs.FS {
 	if o.Failed == nil {
 		o.Failed = func(string, string, error) {}
 	}
-	return &filesystem{inner, o}
+	return &filesystem{FS: inner, o: o}
 }
 
 // filesystem passes on what only reads names: PathBase, PathDir, PathJoin, GetDiskUsage, and Lock, whose
 // failure is another process.
 type filesystem struct {
 	vfs.FS
-	o Options
+	o    Options
+	logs sync.Map // path -> *bulkFile that is open
 }
 
 // told passes an error on after it was told.
@@ -76,6 +81,7 @@ func (f *filesystem) Create(path string) (vfs.File, error) {
 		if err = f.reserve(path, inner); err != nil {
 			return nil, errors.Join(f.told("reserve room for", path, err), inner.Close())
 		}
+		inner = f.log(path, inner)
 	}
 	return f.opened("create", path, inner, err)
 }
@@ -97,7 +103,25 @@ func (f *filesystem) reserve(path string, inner vfs.File) error {
 	return err
 }
 
+// log makes a log of a new file if it is to be one.
+func (f *filesystem) log(path string, inner vfs.File) vfs.File {
+	real, ok := inner.(*os.File)
+	if !ok || f.o.Log == nil || !f.o.Log(path) {
+		return inner
+	}
+	b := &bulkFile{file: real}
+	b.closed = func() { f.logs.CompareAndDelete(path, b) }
+	f.logs.Store(path, b)
+	return b
+}
+
+// Open finds in a file all that was written to it, also what a log has not passed on yet.
 func (f *filesystem) Open(path string, opts ...vfs.OpenOption) (vfs.File, error) {
+	if b, ok := f.logs.Load(path); ok {
+		if _, err := b.(*bulkFile).settle(); err != nil {
+			return nil, f.told("write", path, err)
+		}
+	}
 	inner, err := f.FS.Open(path, opts...)
 	return f.opened("open", path, inner, err)
 }

@@ -29,10 +29,16 @@ func (b *Batch) AppendHead(buf []byte, count int) []byte {
 	return buf
 }
 
-// AppendEncoded appends a message that is already encoded.
-func AppendEncoded(buf, encoded []byte) []byte {
-	buf = binary.AppendUvarint(buf, uint64(len(encoded)))
-	return append(buf, encoded...)
+// AppendMessage encodes a message of a batch. Its length stands before it, so all but its data, of which there may be
+// much, is encoded in scratch first, which is handed back to be used for the next one.
+func AppendMessage(buf, scratch []byte, m *Message) (_, _ []byte, err error) {
+	scratch, at, err := m.AppendAround(scratch[:0])
+	if err != nil {
+		return buf, scratch, err
+	}
+	buf = binary.AppendUvarint(buf, uint64(len(scratch)+len(m.Data)))
+	buf = append(append(buf, scratch[:at]...), m.Data...)
+	return append(buf, scratch[at:]...), scratch, nil
 }
 
 // Append encodes the whole batch behind buf.
@@ -41,10 +47,9 @@ func (b *Batch) Append(buf []byte) ([]byte, error) {
 	var scratch []byte
 	for _, m := range b.Messages {
 		var err error
-		if scratch, err = m.Append(scratch[:0]); err != nil {
+		if buf, scratch, err = AppendMessage(buf, scratch, m); err != nil {
 			return nil, err
 		}
-		buf = AppendEncoded(buf, scratch)
 	}
 	return buf, nil
 }

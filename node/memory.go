@@ -22,6 +22,7 @@ type memory struct {
 	cached Cached // nil: there is none
 	budget uint64 // of the cache, as it was set last
 	told   uint64 // the collector's limit, as it was told last
+	growth int    // and by how many percent the heap may grow
 }
 
 // memoryUse counts what this node holds.
@@ -50,15 +51,31 @@ func (n *Node) stayWithin() { n.memory.within(n.memoryUse(), offHeap+n.table.Byt
 // within tells the collector and the cache how much they may take, where that has changed. The collector works harder
 // near its limit rather than the process growing; what is outside of its heap is not its, so its limit is that much
 // lower.
-func (m *memory) within(u message.MemoryUse, outside uint64, collect func(limit uint64)) {
-	if limit := u.Limit - min(u.Limit, outside); collect != nil && apart(limit, m.told) {
-		m.told = limit
-		collect(limit)
+func (m *memory) within(u message.MemoryUse, outside uint64, collect func(limit uint64, growth int)) {
+	limit, growth := u.Limit-min(u.Limit, outside), growthOf(u)
+	if collect != nil && (apart(limit, m.told) || growth != m.growth) {
+		m.told, m.growth = limit, growth
+		collect(limit, growth)
 	}
 	if budget := u.CacheBudget(); m.cached != nil && apart(budget, m.budget) {
 		m.budget = budget
 		m.cached.SetBudget(budget)
 	}
+}
+
+const (
+	freeGarbage = 64 << 20 // bytes of garbage beside the pages; about as much heap has a node that holds none
+	growthStep  = 5        // percent
+)
+
+// growthOf is by how many percent the heap may grow before it is collected. A collector that goes by percent takes the
+// work for proportional to what is kept; but pages and copies have no pointers, and are hardly any. What garbage may
+// grow to should not grow with them: it is memory that the system has to find, and to clear, page by page.
+func growthOf(u message.MemoryUse) int {
+	flat := u.Pages + u.Snapshots + u.Cache
+	rest := u.Tables + freeGarbage
+	percent := int(100 * (rest + freeGarbage) / (rest + flat))
+	return max(growthStep, min(100, percent/growthStep*growthStep))
 }
 
 func apart(a, b uint64) bool { return max(a, b)-min(a, b) >= budgetStep }

@@ -2,6 +2,7 @@ package node
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 
@@ -19,6 +20,7 @@ func TestStaysWithin(t *testing.T) {
 	c := &cached{held: 64 * mib}
 	m := memory{cached: c}
 	var limits []uint64
+	var last uint64
 	for _, step := range []struct {
 		name           string
 		pages, outside uint64
@@ -35,7 +37,11 @@ func TestStaysWithin(t *testing.T) {
 	} {
 		limits = nil
 		u := message.MemoryUse{Pages: step.pages, Cache: c.held}.WithLimits(64*mib, 64*mib)
-		m.within(u, step.outside, func(n uint64) { limits = append(limits, n) })
+		m.within(u, step.outside, func(n uint64, _ int) {
+			if n != last { // else it is told of the growth
+				limits, last = append(limits, n), n
+			}
+		})
 		if len(limits) != int(min(step.told, 1)) || step.told > 0 && limits[0] != step.told {
 			t.Errorf("%s: the collector was told %d, want %d", step.name, limits, step.told)
 		}
@@ -44,6 +50,30 @@ func TestStaysWithin(t *testing.T) {
 		}
 	}
 	(&memory{}).within(message.MemoryUse{}, 1, nil) // nobody to tell
+}
+
+// Pages do not let garbage grow, tables do: it is them that the collector has to go through.
+func TestGrowth(t *testing.T) {
+	const mib = 1 << 20
+	for _, c := range []struct {
+		pages, cache, tables uint64
+		want                 int
+	}{
+		{0, 0, 0, 100}, {64 * mib, 0, 0, 100}, {128 * mib, 0, 0, 65}, {512 * mib, 0, 0, 20}, {256 * mib, 256 * mib, 0, 20}, {1 << 30, 0, 0, 10},
+		{1 << 40, 0, 0, 5}, {512 * mib, 0, 1 << 30, 70}, {0, 0, 1 << 40, 100},
+	} {
+		u := message.MemoryUse{Pages: c.pages, Cache: c.cache, Tables: c.tables}
+		if got := growthOf(u); got != c.want {
+			t.Errorf("%+v: %d %%, want %d", c, got, c.want)
+		}
+	}
+	m, told := memory{}, []int{}
+	for _, pages := range []uint64{0, 1 * mib, 512 * mib, 513 * mib, 0} {
+		m.within(message.MemoryUse{Pages: pages}, 0, func(_ uint64, percent int) { told = append(told, percent) })
+	}
+	if !slices.Equal(told, []int{100, 20, 100}) {
+		t.Errorf("the collector was told %d", told)
+	}
 }
 
 func TestMemoryMetrics(t *testing.T) {

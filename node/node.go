@@ -49,11 +49,12 @@ type Config struct {
 	Peers   []message.Node
 	Faults  fault.View // what is wrong on purpose from the start
 	Log     *slog.Logger
-	Journal func() []byte      // the last lines of Log, for JOURNAL; nil if nobody keeps them
-	Debug   bool               // profiles over HTTP
-	Collect func(limit uint64) // tells the garbage collector how many bytes it should stay within; nil: nothing does
-	Certs   *certs.Config      // for everything that listens or dials; nil: no TLS
-	Tokens  [][]byte           // SHA-256 of what HTTP requests must show one of; empty: they need none
+	Journal func() []byte // the last lines of Log, for JOURNAL; nil if nobody keeps them
+	Debug   bool          // profiles over HTTP
+	// Collect tells the garbage collector how many bytes it should stay within, and by how many percent the heap may grow; nil: nothing does.
+	Collect func(limit uint64, growth int)
+	Certs   *certs.Config // for everything that listens or dials; nil: no TLS
+	Tokens  [][]byte      // SHA-256 of what HTTP requests must show one of; empty: they need none
 	Version string
 }
 

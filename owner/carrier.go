@@ -17,7 +17,7 @@ import (
 // Carrier takes Raft's traffic to other nodes; package transport has it. What it cannot deliver it may
 // drop: Raft repeats. A chunk of a snapshot that is not delivered is an error.
 type Carrier interface {
-	SendRaft(to message.NodeID, incarnation uint64, payload []byte) error
+	SendRaft(to message.NodeID, incarnation uint64, parts ...[]byte) error // of one payload; they do not change any more
 	SendChunk(ctx context.Context, to message.NodeID, incarnation uint64, payload []byte) error
 }
 
@@ -42,7 +42,7 @@ func (in *Inbox) open() *raftTransport {
 	return t
 }
 
-// Batch takes a batch of Raft messages that arrived from a node.
+// Batch takes a batch of Raft messages that arrived from a node. It keeps nothing of the payload.
 func (in *Inbox) Batch(from message.NodeID, incarnation uint64, payload []byte) {
 	t := in.open()
 	if t == nil {
@@ -218,11 +218,11 @@ func (c *connection) SendMessageBatch(b pb.MessageBatch) error {
 	if len(b.Requests) == 0 {
 		return nil
 	}
-	payload, err := b.Marshal()
+	parts, err := encodeParts(&b)
 	if err != nil {
 		return fmt.Errorf("encode a Raft batch: %w", err)
 	}
-	_ = c.carrier.SendRaft(c.to, c.incarnation, payload)
+	_ = c.carrier.SendRaft(c.to, c.incarnation, parts...)
 	return nil
 }
 

@@ -47,8 +47,9 @@ func newSentinel(cfg Config) *sentinel {
 	if s.inner == nil {
 		s.inner = vfs.Default
 	}
-	s.fs = faultfs.Wrap(s.inner, faultfs.Options{Disk: cfg.Disk, Failed: s.heard, Reserve: func(path string) int64 {
-		if filepath.Ext(path) == ".log" {
+	log := func(path string) bool { return filepath.Ext(path) == ".log" }
+	s.fs = faultfs.Wrap(s.inner, faultfs.Options{Disk: cfg.Disk, Failed: s.heard, Log: log, Reserve: func(path string) int64 {
+		if log(path) {
 			return reserved
 		}
 		return 0

@@ -30,7 +30,7 @@ func (quiet) Panicf(f string, a ...any) { panic(fmt.Sprintf(f, a...)) }
 // nowhere is the network of a company of one.
 type nowhere struct{}
 
-func (nowhere) SendRaft(message.NodeID, uint64, []byte) error { return nil }
+func (nowhere) SendRaft(message.NodeID, uint64, ...[]byte) error { return nil }
 func (nowhere) SendChunk(context.Context, message.NodeID, uint64, []byte) error {
 	return message.Errorf(message.Unavailable, "there is nobody")
 }

@@ -44,6 +44,7 @@ type Replica struct {
 	writes  *queue
 	reads   *queue
 	number  atomic.Uint64
+	copies  copies
 	flying  atomic.Int64 // bytes of entries that were proposed and have no outcome yet
 	lanes   sync.WaitGroup
 	ended   chan struct{} // closed by stop
@@ -100,7 +101,9 @@ func (r *Replica) lane(q *queue, work func([]request)) {
 
 // Do has a logged message done and replies once. It does not wait.
 func (r *Replica) Do(m *message.Message, reply func(*message.Message)) {
-	r.enqueue(r.writes, m, reply)
+	if reply = r.copies.join(m, reply); reply != nil {
+		r.enqueue(r.writes, m, reply)
+	}
 }
 
 // Read has a message answered that changes nothing: linearizable, and once. It does not wait.
@@ -163,6 +166,7 @@ func (r *Replica) propose(batch []request) {
 	done := r.machine.await(b.Number)
 	defer r.machine.forget(b.Number)
 	state, err := r.host.nh.Propose(r.host.nh.GetNoOPSession(r.shard()), entry, entryTimeout)
+	lend(entry) // Dragonboat has copied it
 	if err != nil {
 		for _, q := range batch {
 			q.reply(q.m.Answer(message.Busy, fmt.Sprintf("company %s cannot take an entry now (%v); nothing was done", r.ID, err)))
@@ -230,30 +234,6 @@ func (r *Replica) elapsed(now time.Time) uint64 {
 		r.lastBatch = now
 	}
 	return ms
-}
-
-// encode drops what only mattered on the way here.
-func encode(b *message.Batch, batch []request) ([]byte, error) {
-	size := 64
-	for _, q := range batch {
-		size += 96 + len(q.m.Data) + len(q.m.Blocks)*40
-	}
-	buf := b.AppendHead(make([]byte, 0, size), len(batch))
-	var scratch []byte
-	for _, q := range batch {
-		m := *q.m
-		m.Source, m.Target, m.Epoch, m.Path = message.NoNode, message.NoNode, 0, nil
-		m.Flags &= message.PartOf | message.Exclusive | message.WriteBack
-		if m.Op == message.LEASE { // it is this leader who decides, now
-			m.Term = b.Term
-		}
-		var err error
-		if scratch, err = m.Append(scratch[:0]); err != nil {
-			return nil, err
-		}
-		buf = message.AppendEncoded(buf, scratch)
-	}
-	return buf, nil
 }
 
 // catchUpTry is how long the first ReadIndex of CatchUp may take. Dragonboat forgets one that was asked while

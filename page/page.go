@@ -194,12 +194,13 @@ func (s *Store) chunk(i uint64) *chunk {
 	return c
 }
 
-// mutable returns page i to write to, made or copied where need be (P2).
-func (s *Store) mutable(i uint64) *data {
+// mutable returns page i to write to, made or copied where need be (P2). It is a slice, for to take one of a pointer
+// reads from it, to see that it is not nil; reading first from new memory that is then written costs two page faults.
+func (s *Store) mutable(i uint64) []byte {
 	c, in := s.chunk(i), i%chunkPages
 	old := c.pages[in]
 	if c.owns(in) && old != nil {
-		return old
+		return old[:]
 	}
 	page := new(data)
 	if old != nil {
@@ -211,7 +212,7 @@ func (s *Store) mutable(i uint64) *data {
 	}
 	c.pages[in] = page
 	c.own[in/64] |= 1 << (in % 64)
-	return page
+	return page[:]
 }
 
 func (s *Store) drop(i uint64) {

@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"sync"
+	"sync/atomic"
 
 	"dmalloc/client"
 	"dmalloc/message"
@@ -103,26 +105,51 @@ func (s *Shell) lookup(c *call, a message.Addr) (message.Allocation, error) {
 
 // copyIn copies size bytes of a file into the heap.
 func (s *Shell) copyIn(c *call, f *os.File, a message.Addr, size uint64) (all client.Written, err error) {
-	err = relay(size, func(done uint64, p []byte) error {
-		if _, err := io.ReadFull(f, p); err != nil {
-			return message.Errorf(message.InvalidArgument, "the file ended or failed after %d of %d bytes, which are written: %v", done, size, err)
+	var mu sync.Mutex // guards all
+	moved := c.counter(size)
+	err = spread(size, func(at uint64, p []byte) error {
+		if _, err := io.ReadFull(io.NewSectionReader(f, int64(at), int64(len(p))), p); err != nil {
+			return message.Errorf(message.InvalidArgument, "the file ended or failed after %d of %d bytes, which are written: %v", at, size, err)
 		}
-		return nil
-	}, func(done uint64, p []byte) error {
 		ctx, cancel := c.step(size)
-		w, err := s.heap.Write(ctx, p, a+message.Addr(done))
-		cancel()
+		defer cancel()
+		w, err := s.heap.Write(ctx, p, a+message.Addr(at))
+		mu.Lock()
 		all.Index, all.WriteBack = max(all.Index, w.Index), all.WriteBack || w.WriteBack
-		if err != nil {
-			if done == 0 {
-				return err
-			}
-			return fmt.Errorf("the first %d of %d bytes are written, then: %w", done, size, s.explain(c.ctx, err))
+		mu.Unlock()
+		switch {
+		case err == nil:
+			moved(len(p))
+			return nil
+		case at == 0:
+			return err
 		}
-		c.meter.set("%s of %s", human(done+uint64(len(p))), human(size))
-		return nil
+		return fmt.Errorf("the first %d of %d bytes are written, then: %w", at, size, s.explain(c.ctx, err))
 	})
 	return all, err
+}
+
+// copyOut copies size bytes of the heap into a file.
+func (s *Shell) copyOut(c *call, a message.Addr, f *os.File, name string, size uint64) error {
+	moved := c.counter(size)
+	return spread(size, func(at uint64, p []byte) error {
+		ctx, cancel := c.step(size)
+		defer cancel()
+		if err := s.heap.ReadAt(ctx, p, a+message.Addr(at)); err != nil {
+			return err
+		}
+		if _, err := f.WriteAt(p, int64(at)); err != nil {
+			return fileError("write", name, err)
+		}
+		moved(len(p))
+		return nil
+	})
+}
+
+// counter tells the meter how much of size bytes has been moved, each time that more has.
+func (c *call) counter(size uint64) func(n int) {
+	var moved atomic.Uint64
+	return func(n int) { c.meter.set("%s of %s", human(moved.Add(uint64(n))), human(size)) }
 }
 
 // human shows a size roughly.
@@ -251,12 +278,7 @@ func (s *Shell) readFile(c *call, a message.Addr) (result, error) {
 			size, a, x.Address, x.Size, room)
 	}
 	err = replaceFile(name, 0o666, func(f *os.File) error {
-		return s.pieces(c, a, size, func(p []byte) error {
-			if _, err := f.Write(p); err != nil {
-				return fileError("write", name, err)
-			}
-			return nil
-		})
+		return s.copyOut(c, a, f, name, size)
 	})
 	if err != nil {
 		return result{}, err

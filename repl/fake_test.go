@@ -22,11 +22,11 @@ type fake struct {
 	states  map[message.NodeID]string
 	trace   func(client.Event)
 	notice  func(string)
-	hang    bool // every call waits for the end of its context
-	tables  int  // calls of Table
-	largest int  // bytes in one call of ReadAt or WriteAt
-	failAt  int  // the call of ReadAt or WriteAt that fails; 0: none
-	calls   int
+	hang    bool         // every call waits for the end of its context
+	tables  int          // calls of Table
+	largest int          // bytes in one call of ReadAt or WriteAt
+	failAt  message.Addr // where ReadAt and WriteAt fail; 0: nowhere
+	moving  sync.Mutex   // guards largest and dirty in what moves bytes: parts of a file come beside each other
 	faults  []client.Fault
 
 	registers map[uint64][]byte // node 2 stores none
@@ -146,8 +146,10 @@ func (f *fake) at(ctx context.Context, n int, a message.Addr) ([]byte, error) {
 	if err := f.wait(ctx); err != nil {
 		return nil, err
 	}
+	f.moving.Lock()
 	f.largest = max(f.largest, n)
-	if f.calls++; f.calls == f.failAt {
+	f.moving.Unlock()
+	if a == f.failAt {
 		return nil, message.Errorf(message.Unavailable, "company 1 has no majority now: nothing was changed")
 	}
 	b, err := f.base(a)
@@ -172,7 +174,9 @@ func (f *fake) Write(ctx context.Context, p []byte, a message.Addr) (client.Writ
 	copy(q, p)
 	for _, l := range f.leases {
 		if l.WriteBack && l.Holder == f.Home() && a >= l.Address && uint64(a-l.Address) < l.Size {
+			f.moving.Lock()
 			f.dirty += uint64(len(p))
+			f.moving.Unlock()
 			return client.Written{WriteBack: true}, err
 		}
 	}

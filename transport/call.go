@@ -131,13 +131,20 @@ func (t *Transport) ask(f *frame, m *message.Message, w waiter, ours bool) (uint
 	return 0, e
 }
 
-// SendRaft queues a Raft batch, which then belongs to the transport, for a node's incarnation. An error
+// SendRaft queues a Raft batch for a node's incarnation, in parts that must not change any more. An error
 // means that it is dropped; no error does not mean that it arrives.
-func (t *Transport) SendRaft(to message.NodeID, incarnation uint64, payload []byte) error {
-	if len(payload) > MaxRaft {
-		return unsent(to, message.InvalidArgument, "a Raft batch of %d bytes is over the limit of %d", len(payload), MaxRaft)
+func (t *Transport) SendRaft(to message.NodeID, incarnation uint64, parts ...[]byte) error {
+	f := &frame{kind: kindRaft, src: t.cfg.Self, dst: to, prefix: t.address(incarnation)}
+	switch len(parts) {
+	case 0:
+	case 1:
+		f.payload = parts[0]
+	default:
+		f.payload, f.more = parts[0], parts[1:]
 	}
-	f := &frame{kind: kindRaft, src: t.cfg.Self, dst: to, prefix: t.address(incarnation), payload: payload}
+	if n := f.rest() - len(f.prefix); n > MaxRaft {
+		return unsent(to, message.InvalidArgument, "a Raft batch of %d bytes is over the limit of %d", n, MaxRaft)
+	}
 	if e := t.forward(f); e != nil {
 		return e
 	}

@@ -92,7 +92,7 @@ func (c *conn) read() error {
 			corked = false
 			c.queue.uncork()
 		}
-		f, err := readFrame(r, bound)
+		f, err := readFrame(r, bound, c.class == classRaft)
 		if err == nil {
 			if !corked {
 				corked = true
@@ -104,6 +104,9 @@ func (c *conn) read() error {
 			err = c.dispatch(&f)
 			if plantedDouble && err == nil {
 				err = c.dispatch(&f)
+			}
+			if f.kind == kindRaft && f.dst == c.t.cfg.Self { // what is passed on is written from where it lies
+				f.done()
 			}
 		}
 		if err != nil {

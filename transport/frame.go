@@ -1,10 +1,8 @@
 package transport
 
 import (
-	"bufio"
 	"encoding/binary"
 	"fmt"
-	"io"
 
 	"dmalloc/message"
 )
@@ -88,7 +86,9 @@ type frame struct {
 	id       uint64
 	prefix   []byte // of the payload, when a frame is made; nil in one that was read
 	payload  []byte
-	trail    []byte // hopSize bytes a relay
+	more     [][]byte // of the payload, when a frame is made; what is long is written from where it lies
+	trail    []byte   // hopSize bytes a relay
+	body     *[]byte  // what payload and trail point into, if it is to be used again
 }
 
 // FrameError says why bytes are not a frame.
@@ -108,12 +108,21 @@ func (f *frame) appendHead(b []byte, rest int) []byte {
 }
 
 // rest is how many bytes follow the head.
-func (f *frame) rest() int { return len(f.prefix) + len(f.payload) + len(f.trail) }
+func (f *frame) rest() int {
+	n := len(f.prefix) + len(f.payload) + len(f.trail)
+	for _, p := range f.more {
+		n += len(p)
+	}
+	return n
+}
 
 // append encodes the frame.
 func (f *frame) append(b []byte) []byte {
 	b = f.appendHead(b, f.rest())
 	b = append(append(b, f.prefix...), f.payload...)
+	for _, p := range f.more {
+		b = append(b, p...)
+	}
 	return append(b, f.trail...)
 }
 
@@ -184,46 +193,4 @@ func parseFrame(b []byte) (frame, error) {
 		}
 	}
 	return f, nil
-}
-
-// readFrame reads one frame of at most bound bytes into memory of its own.
-func readFrame(r *bufio.Reader, bound int) (frame, error) {
-	head, err := r.Peek(lengthSize)
-	if err != nil {
-		return frame{}, err
-	}
-	n := binary.LittleEndian.Uint32(head)
-	if n < headSize || uint64(n) > uint64(bound) {
-		return frame{}, malformed("length %d is not in %d..%d", n, headSize, bound)
-	}
-	if _, err := r.Discard(lengthSize); err != nil {
-		return frame{}, err
-	}
-	b, err := readBody(r, int(n))
-	if err != nil {
-		return frame{}, err
-	}
-	return parseFrame(b)
-}
-
-// readBody reads n bytes. Memory follows the bytes that came, not the length that was promised (T1).
-func readBody(r io.Reader, n int) ([]byte, error) {
-	const atOnce = 2 << 20
-	b := make([]byte, min(n, atOnce))
-	if n, err := io.ReadFull(r, b); err != nil {
-		if plantedTorn && n >= headSize {
-			return b, nil
-		}
-		return nil, err
-	}
-	for len(b) < n {
-		have := len(b)
-		more := make([]byte, min(n, 4*have))
-		copy(more, b)
-		if _, err := io.ReadFull(r, more[have:]); err != nil {
-			return nil, err
-		}
-		b = more
-	}
-	return b, nil
 }

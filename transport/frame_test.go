@@ -17,6 +17,7 @@ import (
 )
 
 func TestFrameRoundTrip(t *testing.T) {
+	long := bytes.Repeat([]byte("0123456789"), attachFrom/4)
 	rapid.Check(t, func(t *rapid.T) {
 		node := rapid.SampledFrom([]message.NodeID{0, 1, message.MaxNodes - 1, message.NoNode})
 		hops := rapid.SliceOfN(rapid.Uint32Range(0, message.MaxNodes-1), 0, maxHops).Draw(t, "hops")
@@ -27,10 +28,18 @@ func TestFrameRoundTrip(t *testing.T) {
 		for _, h := range hops {
 			f.trail = binary.LittleEndian.AppendUint32(f.trail, h)
 		}
-		got, err := readFrame(bufio.NewReader(bytes.NewReader(f.append(nil))), f.kind.class().bound())
+		if rapid.Bool().Draw(t, "long") {
+			f.payload = append(f.payload, long[rapid.IntRange(0, len(long)).Draw(t, "skipped"):]...)
+		}
+		lend := rapid.Bool().Draw(t, "lend")
+		got, err := readFrame(bufio.NewReader(bytes.NewReader(f.append(nil))), f.kind.class().bound(), lend)
 		if err != nil {
 			t.Fatal(err)
 		}
+		if (got.body != nil) != (lend && len(f.append(nil))-lengthSize >= attachFrom) {
+			t.Fatal("memory is lent to long frames, where it may be")
+		}
+		defer got.done()
 		if got.kind != f.kind || got.src != f.src || got.dst != f.dst || got.id != f.id ||
 			!bytes.Equal(got.payload, f.payload) || !bytes.Equal(got.trail, f.trail) || len(got.path()) != len(hops) {
 			t.Fatalf("sent %+v, got %+v", f, got)
@@ -60,7 +69,7 @@ func TestFrameRefusals(t *testing.T) {
 		{"destination is no node", change(12, 1)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := readFrame(bufio.NewReader(bytes.NewReader(c.b)), classMessage.bound())
+			_, err := readFrame(bufio.NewReader(bytes.NewReader(c.b)), classMessage.bound(), false)
 			var bad *FrameError
 			if !errors.As(err, &bad) {
 				t.Fatalf("got %v, want a FrameError", err)
@@ -68,7 +77,7 @@ func TestFrameRefusals(t *testing.T) {
 		})
 	}
 	for n := range good {
-		if _, err := readFrame(bufio.NewReader(bytes.NewReader(good[:n])), classMessage.bound()); err != io.EOF && err != io.ErrUnexpectedEOF {
+		if _, err := readFrame(bufio.NewReader(bytes.NewReader(good[:n])), classMessage.bound(), false); err != io.EOF && err != io.ErrUnexpectedEOF {
 			t.Fatalf("cut after %d bytes: %v", n, err)
 		}
 	}
@@ -80,7 +89,7 @@ func TestPromisedLengthCostsLittle(t *testing.T) {
 	runtime.ReadMemStats(&before)
 	for range 10 {
 		b := binary.LittleEndian.AppendUint32(nil, MaxRaft)
-		if _, err := readFrame(bufio.NewReader(bytes.NewReader(append(b, make([]byte, 1000)...))), classRaft.bound()); err != io.ErrUnexpectedEOF {
+		if _, err := readFrame(bufio.NewReader(bytes.NewReader(append(b, make([]byte, 1000)...))), classRaft.bound(), false); err != io.ErrUnexpectedEOF {
 			t.Fatal(err)
 		}
 	}
@@ -95,9 +104,14 @@ func TestReadBodyGrows(t *testing.T) {
 	for i := range want {
 		want[i] = byte(i * 7)
 	}
-	got, err := readBody(bytes.NewReader(want), len(want))
-	if err != nil || !bytes.Equal(got, want) {
-		t.Fatalf("%d bytes, %v", len(got), err)
+	for _, have := range [][]byte{nil, make([]byte, 3), make([]byte, 0, 5<<20), make([]byte, 9<<20+2), make([]byte, 10<<20)} {
+		got, err := readBody(bytes.NewReader(want), len(want), have)
+		if err != nil || !bytes.Equal(got, want) {
+			t.Fatalf("%d bytes, %v", len(got), err)
+		}
+		if used := cap(have) > 0 && &got[0] == &have[:1][0]; used != (cap(have) >= len(want)) {
+			t.Errorf("memory of %d bytes is used: %v", cap(have), used)
+		}
 	}
 }
 
@@ -119,7 +133,7 @@ func FuzzFrame(f *testing.F) {
 	f.Add(refusalFrame(1, message.Errorf(message.Busy, "no")).append(nil))
 	f.Add([]byte("GET / HTTP/1.1\r\n\r\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if got, err := readFrame(bufio.NewReader(bytes.NewReader(b)), classMessage.bound()); err == nil {
+		if got, err := readFrame(bufio.NewReader(bytes.NewReader(b)), classMessage.bound(), false); err == nil {
 			again := got.append(nil)
 			if !bytes.Equal(again, b[:len(again)]) {
 				t.Fatalf("%x was read and encodes as %x", b, again)

@@ -239,6 +239,10 @@ func putLength(b []byte, n int) {
 
 // copy appends an encoded frame. A large payload becomes a segment of its own, where it lies.
 func (q *queue) copy(f *frame, due int64) {
+	if len(f.more) > 0 {
+		q.parts(f, due)
+		return
+	}
 	rest := f.rest()
 	q.bytes += lengthSize + headSize + rest
 	need := lengthSize + headSize + rest
@@ -260,6 +264,31 @@ func (q *queue) copy(f *frame, due int64) {
 		s = q.room(len(f.trail), due)
 		s.b = append(s.b, f.trail...)
 	}
+}
+
+// parts is copy for a payload of several parts.
+func (q *queue) parts(f *frame, due int64) {
+	rest := f.rest()
+	q.bytes += lengthSize + headSize + rest
+	s := q.room(lengthSize+headSize+len(f.prefix), due)
+	if f.kind.asks() {
+		s.asks = append(s.asks, asked{f.src, f.id})
+	}
+	s.b = append(f.appendHead(s.b, rest), f.prefix...)
+	add := func(p []byte) {
+		switch {
+		case len(p) >= attachFrom:
+			q.list = append(q.list, segment{b: p, due: due})
+		case len(p) > 0:
+			s := q.room(len(p), due)
+			s.b = append(s.b, p...)
+		}
+	}
+	add(f.payload)
+	for _, p := range f.more {
+		add(p)
+	}
+	add(f.trail)
 }
 
 // room is the last segment if size more bytes fit there and go at the same moment, or else a new one.

@@ -75,6 +75,9 @@ func TestQueueAgainstModel(t *testing.T) {
 				} else {
 					f.payload = bytes.Repeat([]byte{byte(i)}, size)
 					f.prefix = bytes.Repeat([]byte{9}, i%3)
+					for _, n := range rapid.SliceOfN(rapid.SampledFrom([]int{0, 1, attachFrom - 1, attachFrom, 50 << 10}), 0, 3).Draw(t, "more") {
+						f.more = append(f.more, bytes.Repeat([]byte{byte(n)}, n))
+					}
 				}
 				if i%2 == 0 {
 					f.trail = []byte{byte(i), 0, 0, 0}

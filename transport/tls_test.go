@@ -71,7 +71,7 @@ func TestSecureNetwork(t *testing.T) {
 	batches := make(chan []byte, 1)
 	w := newNetwork(t, 3, edges(0, 1, 1, 2), func(c *Config) {
 		secured(t, dir)(c)
-		c.Raft = func(_ message.NodeID, _ uint64, p []byte) { batches <- p }
+		c.Raft = func(_ message.NodeID, _ uint64, p []byte) { batches <- bytes.Clone(p) }
 		c.Chunk = func(_ message.NodeID, _ uint64, p []byte) bool { return len(p) == 3<<20 }
 	})
 	large := bytes.Repeat([]byte("dmalloc "), message.MaxData/8)

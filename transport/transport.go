@@ -27,7 +27,7 @@ type Config struct {
 	// called from anywhere and several times, for each ALIVE and last for the answer. ctx ends with the connection.
 	// The Source of the message is the node that sent it; NoNode where it is a client's, also when a node passed it on.
 	Handle func(ctx context.Context, from Peer, m *message.Message, reply func(*message.Message))
-	// Raft takes a batch that arrived, and owns it. It must not block.
+	// Raft takes a batch that arrived. It must not block, and not keep the payload.
 	Raft func(from message.NodeID, fromIncarnation uint64, payload []byte)
 	// Chunk takes a piece of a snapshot, and owns it; false ends the sender's stream. It may take its time.
 	Chunk func(from message.NodeID, fromIncarnation uint64, payload []byte) bool

@@ -262,7 +262,7 @@ func TestRaftAndChunks(t *testing.T) {
 	batches, chunks := make(chan arrival, 100), make(chan arrival, 100)
 	w := newNetwork(t, 3, edges(0, 1, 1, 2), func(c *Config) {
 		c.Incarnation = 10 + uint64(c.Self)
-		c.Raft = func(from message.NodeID, i uint64, p []byte) { batches <- arrival{from, i, p} }
+		c.Raft = func(from message.NodeID, i uint64, p []byte) { batches <- arrival{from, i, bytes.Clone(p)} }
 		c.Chunk = func(from message.NodeID, i uint64, p []byte) bool {
 			chunks <- arrival{from, i, p}
 			return string(p) != "refuse"
@@ -271,7 +271,8 @@ func TestRaftAndChunks(t *testing.T) {
 	for _, size := range []int{0, 1, attachFrom - 1, attachFrom, 5 << 20} {
 		for to := message.NodeID(1); to <= 2; to++ {
 			want := bytes.Repeat([]byte{byte(size), 2, 3}, size/3+1)[:size]
-			if err := w.nodes[0].SendRaft(to, 10+uint64(to), bytes.Clone(want)); err != nil {
+			cut := bytes.Clone(want)
+			if err := w.nodes[0].SendRaft(to, 10+uint64(to), cut[:size/3], nil, cut[size/3:size/2], cut[size/2:]); err != nil {
 				t.Fatal(err)
 			}
 			if got := get(t, batches, "a batch"); got.from != 0 || got.incarnation != 10 || !bytes.Equal(got.payload, want) {

@@ -219,5 +219,9 @@ func unwrapped(err error) error {
 	return err
 }
 
-// collectWithin has the collector work harder when the process nears so many bytes.
-func collectWithin(limit uint64) { debug.SetMemoryLimit(int64(min(limit, math.MaxInt64))) }
+// collectWithin has the collector work harder when the process nears so many bytes, and when the heap has grown by so
+// many percent.
+func collectWithin(limit uint64, growth int) {
+	debug.SetMemoryLimit(int64(min(limit, math.MaxInt64)))
+	debug.SetGCPercent(growth)
+}
