@@ -52,9 +52,11 @@ func (c *copies) join(m *message.Message, reply func(*message.Message)) func(*me
 		waiting := c.of[key]
 		delete(c.of, key)
 		c.mu.Unlock()
-		reply(a)
-		for _, r := range waiting {
-			r(a)
+		all := make([]message.Message, len(waiting)) // who gets an answer writes into it where it goes
+		for i, r := range waiting {
+			all[i] = *a
+			defer r(&all[i])
 		}
+		reply(a)
 	}
 }
