@@ -30,6 +30,7 @@ const (
 // Grant is a lease that a client was given.
 type Grant struct {
 	Client       int
+	Key          Key   // the cell in whose block the lease is
 	Call, Return int64 // stamps of the recorder
 	Lease        message.Lease
 }
@@ -46,7 +47,7 @@ func (c *caller) lease(ctx context.Context, t *target, mode string, length time.
 	}
 	ctx, cancel := context.WithTimeout(ctx, min(c.timeout, leaseWait))
 	defer cancel()
-	g := Grant{Client: c.log.client, Call: c.log.r.stamp()}
+	g := Grant{Client: c.log.client, Key: t.key, Call: c.log.r.stamp()}
 	l, err := c.heap.Lease(ctx, t.addr, mode, length)
 	if err != nil {
 		return 0, nil // another holds it, or no answer: the clients go on without
