@@ -1,6 +1,7 @@
 package drill
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -143,15 +144,12 @@ func TestWhatIsALoss(t *testing.T) {
 
 func TestWindows(t *testing.T) {
 	seen := []sight{{1, 2, Holding{7, 0}}, {3, 4, Holding{7, 0}}, {5, 6, Holding{7, 8}}, {7, 8, Holding{9, 0}}, {9, 10, Holding{9, 0}}}
-	want := []window{{1, 3, 6, false}, {1, 5, 8, true}, {1, 9, 20, true}}
-	got := windows(1, seen, 20)
-	if len(got) != len(want) {
-		t.Fatalf("%+v", got)
+	want := []window{{1, 0, 2, true}, {1, 3, 6, false}, {1, 5, 8, true}, {1, 9, 20, true}}
+	if got := windows(1, seen, 20); !slices.Equal(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
 	}
-	for i := range want {
-		if got[i] != want[i] {
-			t.Errorf("%+v, want %+v", got[i], want[i])
-		}
+	if got, want := windows(1, nil, 20), []window{{1, 0, 20, true}}; !slices.Equal(got, want) {
+		t.Errorf("never heard: %+v, want %+v", got, want)
 	}
 }
 

@@ -38,6 +38,7 @@ type watcher struct {
 const (
 	watchEvery = 100 * time.Millisecond
 	watchLimit = time.Second // for one answer; one that is later says as much as the next
+	lastTries  = 20          // at the end, until a node is taken to be gone
 )
 
 // watch begins to ask, one goroutine a node, until stop.
@@ -50,6 +51,9 @@ func (w *watcher) watch(ctx context.Context) {
 			for _, n := range w.nodes() {
 				if !slices.Contains(under, n) {
 					under = append(under, n)
+					w.mu.Lock()
+					w.seen[n] = nil // it may never answer
+					w.mu.Unlock()
 					w.wg.Go(func() { w.follow(ctx, n) })
 				}
 			}
@@ -67,13 +71,13 @@ func (w *watcher) follow(ctx context.Context, n message.NodeID) {
 	}
 }
 
-func (w *watcher) look(ctx context.Context, n message.NodeID) {
+func (w *watcher) look(ctx context.Context, n message.NodeID) (heard bool) {
 	ctx, cancel := context.WithTimeout(ctx, watchLimit)
 	defer cancel()
 	s := sight{asked: w.rec.stamp()}
 	h, err := w.ask(ctx, n)
 	if err != nil {
-		return // dead, frozen or cut off: what it has lost meanwhile it says later, if ever
+		return false // dead, frozen or cut off: what it has lost meanwhile it says later, if ever
 	}
 	s.said, s.Holding = w.rec.stamp(), h
 	w.mu.Lock()
@@ -81,18 +85,23 @@ func (w *watcher) look(ctx context.Context, n message.NodeID) {
 	all := w.seen[n]
 	if k := len(all); k > 1 && all[k-1].Holding == h && all[k-2].Holding == h {
 		all[k-1] = s
-		return
+		return true
 	}
 	w.seen[n] = append(all, s)
+	return true
 }
 
-// stop ends the asking and asks once more. It returns the windows in which something was lost.
+// stop ends the asking and asks once more: now all is healed, but may be slow. It returns the windows in which something
+// was lost.
 func (w *watcher) stop(ctx context.Context) []window {
 	w.cancel()
 	w.wg.Wait()
 	var wg sync.WaitGroup
 	for _, n := range w.nodes() {
-		wg.Go(func() { w.look(ctx, n) })
+		wg.Go(func() {
+			for tries := 0; tries < lastTries && !w.look(ctx, n) && wait(ctx, watchEvery); tries++ {
+			}
+		})
 	}
 	wg.Wait()
 	var out []window
@@ -109,26 +118,25 @@ type window struct {
 	died     bool // its process ended
 }
 
-// windows are those that a node's answers show: between two of them its process was another, or it had lost more. A
-// node that was not heard at the end is gone.
+// windows are those that a node's answers show: between two of them its process was another, or it had lost more. What
+// was before the first and after the last nobody heard.
 func windows(n message.NodeID, all []sight, end int64) (out []window) {
+	if len(all) == 0 {
+		return []window{{n, 0, end, true}}
+	}
 	for i, s := range all {
-		switch {
-		case i == 0:
-			if s.Lost > 0 {
-				out = append(out, window{node: n, to: s.said})
-			}
-		case s.Session != all[i-1].Session:
-			out = append(out, window{n, all[i-1].asked, s.said, true})
-			if s.Lost > 0 { // the new one has lost something, too
-				out = append(out, window{n, all[i-1].asked, s.said, false})
-			}
-		case s.Lost > all[i-1].Lost:
-			out = append(out, window{n, all[i-1].asked, s.said, false})
+		before := sight{Holding: Holding{Session: s.Session - 1}} // there may have been another process
+		if i > 0 {
+			before = all[i-1]
+		}
+		died := s.Session != before.Session
+		if died {
+			out = append(out, window{n, before.asked, s.said, true}) // of use only if a command stopped it
+			before.Lost = 0
+		}
+		if s.Lost > before.Lost {
+			out = append(out, window{n, before.asked, s.said, false})
 		}
 	}
-	if k := len(all); k > 0 {
-		out = append(out, window{n, all[k-1].asked, end, true}) // of use only if a command stopped it
-	}
-	return out
+	return append(out, window{n, all[len(all)-1].asked, end, true})
 }
