@@ -97,6 +97,27 @@ func searched(t interface{ Fatal(...any) }, ops []Op) bool {
 	return said == porcupine.Ok
 }
 
+// What a process had not written back when it ended is gone then, and not later.
+func TestSureLoss(t *testing.T) {
+	const a = 1 << 40
+	kill := func(at int64) Done {
+		return Done{At: time.Duration(at) * time.Microsecond, Until: time.Duration(at+1) * time.Microsecond, Command: Command{Verb: "kill", Who: []Who{nodeWho(1)}}}
+	}
+	l := losses{done: []Done{kill(12), kill(32)}, windows: []window{{1, 10_000, 14_000, true, true}, {1, 30_000, 34_000, true, true}}}
+	for _, legal := range []bool{true, false} {
+		ops := []Op{absorbed(1, a, 1, 2), absorbed(1, 2*a, 25, 26), by(2, r(aCell, 0, 40, 41))}
+		if !legal {
+			ops = append(ops, by(1, r(aCell, a, 20, 21))) // of the next process: it is in the log
+		}
+		sortByCall(ops)
+		ops = append(ops, l.of(aCell, ops)...)
+		sortByCall(ops)
+		if got := searched(t, ops); got != legal {
+			t.Errorf("%v: the search says %v", ops, got)
+		}
+	}
+}
+
 // Where a loss is put into a history: one that a node tells of, that is explained, and that there was something to.
 func TestWhatIsALoss(t *testing.T) {
 	const ms = int64(time.Millisecond)
@@ -107,9 +128,9 @@ func TestWhatIsALoss(t *testing.T) {
 	kill := Done{At: 50 * time.Millisecond, Until: 60 * time.Millisecond, Command: Command{Verb: "kill", Who: []Who{nodeWho(1)}}}
 	pause := kill
 	pause.Command.Verb = "pause"
-	died := window{1, 40 * ms, 70 * ms, true}
-	told := window{1, 110 * ms, 120 * ms, false}
-	early := window{1, 40 * ms, 70 * ms, false}
+	died := window{1, 40 * ms, 70 * ms, true, false}
+	told := window{1, 110 * ms, 120 * ms, false, false}
+	early := window{1, 40 * ms, 70 * ms, false, false}
 	write := absorbed(1, 1<<40, 3, 4)
 	late := absorbed(1, 1<<40, 130_000, 131_000)
 	for _, x := range []struct {
@@ -130,7 +151,7 @@ func TestWhatIsALoss(t *testing.T) {
 		{"others saw that before it did", losses{[]window{told}, []Grant{lease}, nil}, []Op{write, by(2, r(aCell, 0, 105_000, 106_000))}, 100*ms + us(1)},
 		{"its lease was not over", losses{[]window{early}, []Grant{lease}, nil}, []Op{write}, 0},
 		{"another cell's lease", losses{[]window{told}, []Grant{other}, nil}, []Op{write}, 0},
-		{"frozen past its lease, then killed", losses{[]window{{1, 99 * ms, 140 * ms, true}}, []Grant{lease}, []Done{{At: 120 * time.Millisecond, Until: 130 * time.Millisecond, Command: kill.Command}}}, []Op{write}, 99 * ms},
+		{"frozen past its lease, then killed", losses{[]window{{1, 99 * ms, 140 * ms, true, false}}, []Grant{lease}, []Done{{At: 120 * time.Millisecond, Until: 130 * time.Millisecond, Command: kill.Command}}}, []Op{write}, 99 * ms},
 	} {
 		got := x.l.of(aCell, x.ops)
 		if x.name == "frozen past its lease, then killed" && len(got) == 2 { // for either reason
@@ -144,11 +165,11 @@ func TestWhatIsALoss(t *testing.T) {
 
 func TestWindows(t *testing.T) {
 	seen := []sight{{1, 2, Holding{7, 0}}, {3, 4, Holding{7, 0}}, {5, 6, Holding{7, 8}}, {7, 8, Holding{9, 0}}, {9, 10, Holding{9, 0}}}
-	want := []window{{1, 0, 2, true}, {1, 3, 6, false}, {1, 5, 8, true}, {1, 9, 20, true}}
+	want := []window{{1, 0, 2, true, false}, {1, 3, 6, false, false}, {1, 5, 8, true, true}, {1, 9, 20, true, false}}
 	if got := windows(1, seen, 20); !slices.Equal(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
-	if got, want := windows(1, nil, 20), []window{{1, 0, 20, true}}; !slices.Equal(got, want) {
+	if got, want := windows(1, nil, 20), []window{{1, 0, 20, true, false}}; !slices.Equal(got, want) {
 		t.Errorf("never heard: %+v, want %+v", got, want)
 	}
 }

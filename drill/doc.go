@@ -52,10 +52,10 @@
 // the clients work the nodes are asked how much they have lost, and in which session. Clients tend allocations that
 // others seldom look at: there writes stay absorbed until they are synced, given back, revoked or lost.
 //
-//	B1  A loss is an operation in a cell's history, which may have happened or not, between two answers of its node: its
-//	    process ended in between, and the script stopped it; or it had lost more bytes, and the time of a lease under
-//	    which it had written was over, and no other lease had taken its place. It begins at the end of that lease where
-//	    that was before, for others see that first.
+//	B1  A loss is an operation in a cell's history between two answers of its node: its process ended in between, and the
+//	    script stopped it; or it had lost more bytes, and the time of a lease under which it had written was over, and no
+//	    other lease had taken its place. It begins at the end of that lease where that was before, for others see that
+//	    first. It may have happened or not, but where the process was another one later, one of them has.
 //	B2  There is one only if the node had absorbed a write of the cell that nothing shows to be in the log. It ends with
 //	    the first call after that of which B4 tells. A lease that is over loses once.
 //	B3  A cell's state is what one holder has absorbed last, and what the log may have instead. A holder writes back a page

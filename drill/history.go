@@ -77,6 +77,7 @@ type Op struct {
 	Back     bool           // holders may absorb writes, and this was called on Holder
 	Holder   message.NodeID // whose leases the call may have used; whose loss it is
 	Absorbed bool           // a write that went no further than to its holder
+	Sure     bool           // a loss that came: what was not written back by then never will be
 }
 
 // changes says whether the call could leave a trace.

@@ -81,6 +81,10 @@ func (l *losses) of(k Key, ops []Op) (out []Op) {
 				}
 				at = to + 1
 			}
+			if open := unsettled(ops, w, r.from); r.death && w.sure && len(open) > 0 {
+				o := open[0]
+				out = append(out, Op{Key: k, Do: Loss, Addr: o.Addr, Size: o.Size, Client: lossClient, Back: true, Holder: w.node, Call: w.from, Return: w.to, Sure: true})
+			}
 		}
 	}
 	return out

@@ -163,7 +163,7 @@ func (s *search) settle(c situation) situation {
 }
 
 // optional says whether a call need not have happened when it returns, or at all.
-func optional(o Op) bool { return o.Do == Loss || o.Unknown && o.Return == Forever }
+func optional(o Op) bool { return o.Do == Loss && !o.Sure || o.Unknown && o.Return == Forever }
 
 // step is the number of the state that a call leaves; -1: it cannot happen.
 func (s *search) step(state, op int) int {

@@ -102,7 +102,7 @@ func (c exactly) do(o Op, word bool) []exactly {
 func everyOrder(c exactly, left []Op, word bool) bool {
 	over, latest := true, int64(Forever) // latest: nothing comes before who returned then
 	for _, o := range left {
-		if o.Do != Loss && !o.Unknown {
+		if !optional(o) {
 			over = false
 			latest = min(latest, o.Return)
 		}
@@ -114,7 +114,7 @@ func everyOrder(c exactly, left []Op, word bool) bool {
 		if o.Call > latest {
 			continue
 		}
-		rest := slices.DeleteFunc(slices.Delete(slices.Clone(left), i, i+1), func(p Op) bool { return p.Do == Loss && p.Return < o.Call })
+		rest := slices.DeleteFunc(slices.Delete(slices.Clone(left), i, i+1), func(p Op) bool { return p.Do == Loss && !p.Sure && p.Return < o.Call })
 		for _, next := range c.do(o, word) {
 			if everyOrder(next, rest, word) {
 				return true
@@ -138,6 +138,7 @@ func story(t *rapid.T, word bool) (ops []Op) {
 			kinds = append(kinds, Swap, Swap, Add)
 		}
 		o.Do = rapid.SampledFrom(kinds).Draw(t, "do")
+		o.Sure = o.Do == Loss && rapid.Bool().Draw(t, "sure")
 		unknown := o.changes() && rapid.IntRange(0, 4).Draw(t, "unknown") == 0
 		if o.Do == Write && (len(c.pending) == 0 || c.holder == o.Holder || rapid.Bool().Draw(t, "elsewhere")) {
 			o.Absorbed = rapid.IntRange(0, 3).Draw(t, "through") > 0

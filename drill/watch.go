@@ -116,13 +116,14 @@ type window struct {
 	node     message.NodeID
 	from, to int64
 	died     bool // its process ended
+	sure     bool // for it was another afterwards
 }
 
 // windows are those that a node's answers show: between two of them its process was another, or it had lost more. What
 // was before the first and after the last nobody heard.
 func windows(n message.NodeID, all []sight, end int64) (out []window) {
 	if len(all) == 0 {
-		return []window{{n, 0, end, true}}
+		return []window{{node: n, to: end, died: true}}
 	}
 	for i, s := range all {
 		before := sight{Holding: Holding{Session: s.Session - 1}} // there may have been another process
@@ -131,12 +132,12 @@ func windows(n message.NodeID, all []sight, end int64) (out []window) {
 		}
 		died := s.Session != before.Session
 		if died {
-			out = append(out, window{n, before.asked, s.said, true}) // of use only if a command stopped it
+			out = append(out, window{n, before.asked, s.said, true, i > 0}) // of use only if a command stopped it
 			before.Lost = 0
 		}
 		if s.Lost > before.Lost {
-			out = append(out, window{n, before.asked, s.said, false})
+			out = append(out, window{node: n, from: before.asked, to: s.said})
 		}
 	}
-	return append(out, window{n, all[len(all)-1].asked, end, true})
+	return append(out, window{node: n, from: all[len(all)-1].asked, to: end, died: true})
 }
