@@ -15,7 +15,7 @@ type Heap interface {
 	Malloc(ctx context.Context, size uint64) (message.Allocation, error)
 	Free(ctx context.Context, a message.Addr) error
 	ReadAt(ctx context.Context, p []byte, a message.Addr) error
-	WriteAt(ctx context.Context, p []byte, a message.Addr) (uint64, error)
+	Write(ctx context.Context, p []byte, a message.Addr) (client.Written, error)
 	CompareAndSwap(ctx context.Context, a message.Addr, old, new uint64) (current uint64, swapped bool, err error)
 	FetchAdd(ctx context.Context, a message.Addr, delta uint64) (old uint64, err error)
 	Lookup(ctx context.Context, a message.Addr) (message.Allocation, error)
@@ -24,6 +24,7 @@ type Heap interface {
 	WriteRegister(ctx context.Context, address uint64, value []byte) (message.Tag, error)
 	Lease(ctx context.Context, a message.Addr, mode string, length time.Duration) (message.Lease, error)
 	Release(ctx context.Context, a message.Addr) (message.Lease, error)
+	Sync(ctx context.Context, a message.Addr) (uint64, error)
 }
 
 // errFull ends a client: what it called further could not be recorded.
@@ -35,6 +36,9 @@ type caller struct {
 	log     *Log
 	timeout time.Duration
 	buf     [spanSize]byte
+
+	back bool           // holders may absorb writes
+	home message.NodeID // the node that holds leases for it
 }
 
 // call records one call. Do sets the outcome's fields of the op.
@@ -51,19 +55,23 @@ func (c *caller) call(ctx context.Context, o Op, do func(ctx context.Context, o 
 	return o, out, err
 }
 
-func (t *target) op(do Action) Op {
-	return Op{Key: t.key, Do: do, Addr: t.addr, Size: uint64(t.width())}
+func (c *caller) op(t *target, do Action) Op {
+	o := Op{Key: t.key, Do: do, Addr: t.addr, Size: uint64(t.width())}
+	if c.back && t.shape != register {
+		o.Back, o.Holder = true, c.home
+	}
+	return o
 }
 
 func (c *caller) read(ctx context.Context, t *target) (Op, Outcome, error) {
 	if t.shape == register {
 		return c.readRegister(ctx, t.key)
 	}
-	o, out, err := c.call(ctx, t.op(Read), func(ctx context.Context, o *Op) error {
+	o, out, err := c.call(ctx, c.op(t, Read), func(ctx context.Context, o *Op) error {
 		p := c.buf[:t.width()]
 		err := c.heap.ReadAt(ctx, p, t.addr)
 		if err == nil {
-			o.Got, o.Torn = decode(p)
+			o.decodeCell(p)
 		}
 		return err
 	})
@@ -85,7 +93,7 @@ func (c *caller) readRegister(ctx context.Context, k Key) (Op, Outcome, error) {
 }
 
 func (c *caller) write(ctx context.Context, t *target, large bool) (Op, Outcome, error) {
-	o := t.op(Write)
+	o := c.op(t, Write)
 	o.Arg = c.log.Value()
 	return c.call(ctx, o, func(ctx context.Context, o *Op) error {
 		if t.shape == register {
@@ -101,13 +109,14 @@ func (c *caller) write(ctx context.Context, t *target, large bool) (Op, Outcome,
 		}
 		p := make([]byte, t.width()) // the heap may keep it when the call is given up
 		fill(p, o.Arg)
-		_, err := c.heap.WriteAt(ctx, p, t.addr)
+		w, err := c.heap.Write(ctx, p, t.addr)
+		o.Absorbed = err == nil && w.WriteBack
 		return err
 	})
 }
 
 func (c *caller) swap(ctx context.Context, t *target) (Op, Outcome, error) {
-	o := t.op(Swap)
+	o := c.op(t, Swap)
 	o.Arg, o.Old = c.log.Value(), t.seen.Load()
 	o, out, err := c.call(ctx, o, func(ctx context.Context, o *Op) (err error) {
 		o.Got, o.Swapped, err = c.heap.CompareAndSwap(ctx, t.addr, o.Old, o.Arg)
@@ -123,7 +132,7 @@ func (c *caller) swap(ctx context.Context, t *target) (Op, Outcome, error) {
 }
 
 func (c *caller) add(ctx context.Context, t *target) (Op, Outcome, error) {
-	o := t.op(Add)
+	o := c.op(t, Add)
 	o.Arg = 1
 	return c.call(ctx, o, func(ctx context.Context, o *Op) (err error) {
 		o.Got, err = c.heap.FetchAdd(ctx, t.addr, o.Arg)
@@ -154,7 +163,7 @@ func (c *caller) free(ctx context.Context, a message.Allocation) (Op, Outcome, e
 
 // peek reads where the client has freed: nothing of what it held may be there.
 func (c *caller) peek(ctx context.Context, t *target) (Op, Outcome, error) {
-	return c.call(ctx, t.op(Peek), func(ctx context.Context, o *Op) error {
+	return c.call(ctx, c.op(t, Peek), func(ctx context.Context, o *Op) error {
 		p := c.buf[:t.width()]
 		err := c.heap.ReadAt(ctx, p, t.addr)
 		if err == nil {

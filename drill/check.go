@@ -58,7 +58,8 @@ type Evidence struct {
 	AfterStamp int64                // the recorder's time then; 0 means at the end of all calls
 	UsedBefore uint64
 	UsedEnd    uint64
-	Tables     bool // the tables above were read
+	Tables     bool   // the tables above were read
+	Losses     losses // of writes that holders had absorbed
 }
 
 const (
@@ -71,15 +72,16 @@ const (
 func Check(e Evidence, limit time.Duration) []Finding {
 	deadline := time.Now().Add(limit)
 	keys, parts := split(e.Ops)
+	e.lose(keys, parts)
 	found := slices.Concat(whole(&e), tables(&e), tags(e.Ops), tokens(e.Grants))
 	var illegal []Finding
 	for _, k := range keys {
 		ops := parts[k]
 		plain := plainly(k, ops)
-		said, shown := judge(k.Space, ops, deadline)
+		said, shown, why := judge(k.Space, ops, deadline)
 		switch said {
 		case porcupine.Unknown:
-			found = append(found, orUndecided(plain, k, ops)...)
+			found = append(found, orUndecided(plain, k, ops, why)...)
 		case porcupine.Illegal:
 			f := Finding{Check: NotLinear, Key: k.String(), space: k.Space, Text: fmt.Sprintf("no single memory could have answered so, in any order of the %d calls", len(ops))}
 			if plain != nil {
@@ -101,34 +103,47 @@ func Check(e Evidence, limit time.Duration) []Finding {
 	return atMost(slices.Concat(illegal, found))
 }
 
-// judge asks the checker about a key's calls, and returns those that show what it says.
-func judge(s Space, ops []Op, deadline time.Time) (porcupine.CheckResult, []Op) {
+// judge asks the checker about a key's calls, and returns those that show what it says. Where it does not know, why says
+// what was too much, if that was not time.
+func judge(s Space, ops []Op, deadline time.Time) (said porcupine.CheckResult, shown []Op, why string) {
 	parts := [][]Op{ops}
 	if s == Table {
 		parts = pieces(ops)
 	}
-	said := porcupine.Ok
+	said = porcupine.Ok
 	for _, part := range parts {
 		left := time.Until(deadline)
 		if left <= 0 {
-			return porcupine.Unknown, ops
+			return porcupine.Unknown, ops, ""
 		}
-		switch porcupine.CheckOperationsTimeout(modelOf(s), operations(part), max(left/2, time.Millisecond)) {
+		switch now, reason := judgeOne(s, part, max(left/2, time.Millisecond)); now {
 		case porcupine.Illegal:
-			return porcupine.Illegal, part
+			return porcupine.Illegal, part, ""
 		case porcupine.Unknown:
-			said = porcupine.Unknown
+			said, why = porcupine.Unknown, reason
 		}
 	}
-	return said, ops
+	return said, ops, why
 }
 
-// orUndecided is what is known of a history that the checker had no time for.
-func orUndecided(plain *Finding, k Key, ops []Op) []Finding {
+// judgeOne asks about one history, the search that fits it.
+func judgeOne(s Space, ops []Op, limit time.Duration) (said porcupine.CheckResult, why string) {
+	if s == Cells && slices.ContainsFunc(ops, func(o Op) bool { return o.Back }) {
+		return searchLosses(ops, time.Now().Add(limit))
+	}
+	return porcupine.CheckOperationsTimeout(modelOf(s, ops), operations(ops), limit), ""
+}
+
+// orUndecided is what is known of a history that the checker had no time for, or too little room.
+func orUndecided(plain *Finding, k Key, ops []Op, why string) []Finding {
 	if plain != nil {
 		return []Finding{*plain}
 	}
-	return []Finding{{Check: Undecided, Key: k.String(), Text: fmt.Sprintf("%d calls, %d of unknown outcome, were too many to judge in time; use fewer clients or a shorter run, or give the checker more time", len(ops), unknowns(ops))}}
+	text := "were too many to judge in time; use fewer clients or a shorter run, or give the checker more time"
+	if why != "" {
+		text = "were not judged: " + why + "; use fewer clients"
+	}
+	return []Finding{{Check: Undecided, Key: k.String(), Text: fmt.Sprintf("%d calls, %d of unknown outcome, %s", len(ops), unknowns(ops), text)}}
 }
 
 func unknowns(ops []Op) (n int) {
@@ -159,12 +174,13 @@ func atMost(all []Finding) []Finding {
 
 // Picture writes a finding's calls as a page of HTML, with what was done to the cluster meanwhile.
 func Picture(w io.Writer, f Finding, done []Done) error {
-	_, info := porcupine.CheckOperationsVerbose(modelOf(f.space), operations(f.Ops), shrinkTime)
+	model := modelOf(f.space, f.Ops)
+	_, info := porcupine.CheckOperationsVerbose(model, operations(f.Ops), shrinkTime)
 	var notes []porcupine.Annotation
 	for _, d := range done {
 		notes = append(notes, porcupine.Annotation{Tag: "faults", Start: d.At.Nanoseconds(), End: d.Until.Nanoseconds(),
 			Description: d.Command.String(), Details: d.note(), BackgroundColor: "#f4d7a4"})
 	}
 	info.AddAnnotations(notes)
-	return porcupine.Visualize(modelOf(f.space), info, w)
+	return porcupine.Visualize(model, info, w)
 }

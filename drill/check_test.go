@@ -100,7 +100,7 @@ func TestKnownHistories(t *testing.T) {
 			// The model alone must say the same, without the plain words.
 			keys, parts := split(c.ops)
 			for _, k := range keys {
-				if got := porcupine.CheckOperations(modelOf(k.Space), operations(parts[k])); got != (c.check == "") {
+				if got := porcupine.CheckOperations(modelOf(k.Space, parts[k]), operations(parts[k])); got != (c.check == "") {
 					t.Errorf("the model says %v", got)
 				}
 			}

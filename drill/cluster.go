@@ -34,6 +34,8 @@ type Cluster struct {
 	// Verify compares what the owners of every company hold when all is healed and nobody works. It returns
 	// message.Broken where they differ, and retries what may yet come until ctx ends. nil: nothing is compared.
 	Verify func(ctx context.Context) error
+	// Holding asks a node what it has lost of what it absorbed. nil where no holder absorbs anything.
+	Holding func(ctx context.Context, n message.NodeID) (Holding, error)
 }
 
 // Config says how a drill goes. Nodes, IDs, Next, Replicas, Companies, ReplaceAfter and WriteBack describe the cluster.
@@ -50,8 +52,7 @@ type Config struct {
 	Companies int // besides the directory
 	// ReplaceAfter is for how long a node may be dead before others take its place; 0 means that nobody does.
 	ReplaceAfter time.Duration
-	// WriteBack says that the holder of an exclusive lease may keep writes to itself. What it absorbs dies with it,
-	// and a strict verdict cannot allow for that: no exclusive leases are taken.
+	// WriteBack says that the holder of an exclusive lease may keep writes to itself.
 	WriteBack bool
 	Leases    Leasing
 
@@ -87,9 +88,6 @@ func (c Config) WithDefaults() (Config, error) {
 	}
 	if n := len(c.IDs); n > 0 {
 		c.Next = or(c.Next, c.IDs[n-1]+1)
-	}
-	if c.WriteBack && c.Leases == AnyLease {
-		c.Leases = ReadLeases
 	}
 	switch {
 	case c.Nodes < 1 || c.Companies < 0 || len(c.IDs) != c.Nodes:

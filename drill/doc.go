@@ -43,8 +43,34 @@
 //	V6  The token of a lease names it alone, and grows from one lease of a company to the next (lease.go).
 //
 // Clients take short leases, too, to read and to write, work under them, and give them back or let them end: what
-// they read then comes from copies, and must be just as linearizable. Where a holder may keep writes to itself
-// (--write-back) no exclusive ones are taken, for what it loses cannot be judged.
+// they read then comes from copies, and must be just as linearizable.
+//
+// Write-back (back.go, losses.go, search.go, watch.go, tend.go)
+//
+// Where holders may keep writes to themselves, the answer to a write says that it was absorbed. It may be lost, but only
+// with its holder, or when a lease is over before it is written back; and a node that lives must say so. So while
+// the clients work the nodes are asked how much they have lost, and in which session. Clients tend allocations that
+// others seldom look at: there writes stay absorbed until they are synced, given back, revoked or lost.
+//
+//	B1  A loss is an operation in a cell's history between two answers of its node: its process ended in between, and the
+//	    script stopped it; or it had lost more bytes, and the time of a lease under which it had written was over, and no
+//	    other lease had taken its place. It begins at the end of that lease where that was before, for others see that
+//	    first. It may have happened or not, but where the process was another one later, one of them has.
+//	B2  There is one only if the node had absorbed a write of the cell that nothing shows to be in the log. It ends with
+//	    the first call after that of which B4 tells. A lease that is over loses once.
+//	B3  A cell's state is what one holder has absorbed last, and what the log may have instead. A holder writes back a page
+//	    as it was at some moment, one version at a time, so a loss leaves the value of one moment, in each page its
+//	    own, and what was absorbed later is gone for good. Nobody sees anything but the last until then.
+//	B4  Nothing of it can be lost any more when a sync or a release of the holder has been answered, when it was given
+//	    another lease there (T8), when a call of its clients has gone through the log, or when a client of another
+//	    node has read or changed the cell, or was given a lease of it.
+//	B5  Without a loss the history is judged as in any other cluster.
+//	B6  The search for an order that explains a history goes through it once and keeps the cases that are possible at a
+//	    moment. They are few, for a value names its write (R4); more than a fixed number are not followed up: then the
+//	    cell is undecided, which is no pass, and the result says that it was not judged and what was too much.
+//
+// What it does not demand: that a write of one cell takes along to the log what is dirty of another in its page. And
+// what was absorbed without an answer may count as absorbed or not.
 //
 // A client touches only what the run made, and takes any other change of the table for a fault of the heap:
 // nobody else may use the heap during a drill.

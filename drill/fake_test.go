@@ -41,6 +41,42 @@ type world struct {
 	long   time.Duration  // that nodes which come or go take
 	lacks  bool           // since the first line a company lacks an owner, until all is healed
 	modes  map[string]int // of leases
+	back   bool           // node homes absorb what they write; it goes to the blocks when another looks
+	dirty  map[message.Addr]absorbedBytes
+	lost   map[message.NodeID]*Holding
+}
+
+// absorbedBytes are what a node has absorbed at an address.
+type absorbedBytes struct {
+	node  message.NodeID
+	bytes []byte
+}
+
+// level writes back what is absorbed at an address, unless it is a node's own.
+func (w *world) level(a message.Addr, but message.NodeID) {
+	if d, some := w.dirty[a]; some && d.node != but {
+		delete(w.dirty, a)
+		if b, err := w.find(a, len(d.bytes)); err == nil && !(w.breaks == dropsAbsorbed && w.hit(10)) {
+			copy(b, d.bytes)
+		}
+	}
+}
+
+// forget is a node's death.
+func (w *world) forget(n message.NodeID) {
+	for a, d := range w.dirty {
+		if d.node == n {
+			delete(w.dirty, a)
+		}
+	}
+	w.holding(n).Session++
+}
+
+func (w *world) holding(n message.NodeID) *Holding {
+	if w.lost[n] == nil {
+		w.lost[n] = &Holding{Session: 1}
+	}
+	return w.lost[n]
 }
 
 // bug is what a broken world does wrong.
@@ -62,20 +98,31 @@ const (
 	silentMalloc bug = "does not always answer a malloc" // which is right
 	oldTokens    bug = "grants leases with tokens of older ones"
 	neverHeals   bug = "stays without a leader"
+
+	dropsAbsorbed bug = "forgets what was absorbed when it is called back"
 )
 
 func newWorld(nodes int, b bug) *world {
 	return &world{dice: rand.New(rand.NewPCG(1, 2)), nodes: nodes, dead: map[message.NodeID]bool{}, ice: map[message.NodeID]bool{},
-		blocks: map[message.Addr][]byte{}, regs: map[uint64][]byte{}, breaks: b, refuse: map[string]error{}, tagged: map[uint64]message.Tag{}, token: 10, modes: map[string]int{}}
+		blocks: map[message.Addr][]byte{}, regs: map[uint64][]byte{}, breaks: b, refuse: map[string]error{}, tagged: map[uint64]message.Tag{}, token: 10, modes: map[string]int{}, dirty: map[message.Addr]absorbedBytes{}, lost: map[message.NodeID]*Holding{}}
 }
 
 func (w *world) cluster() Cluster {
-	return Cluster{Faults: w, View: w, Dial: func(_ context.Context, n message.NodeID) (Heap, func(), error) {
+	return Cluster{Faults: w, View: w, Holding: w.ask, Dial: func(_ context.Context, n message.NodeID) (Heap, func(), error) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.dialed = append(w.dialed, n)
-		return &fakeHeap{w: w}, func() {}, nil
+		return &fakeHeap{w: w, home: n}, func() {}, nil
 	}}
+}
+
+func (w *world) ask(_ context.Context, n message.NodeID) (Holding, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.dead[n] || w.ice[n] {
+		return Holding{}, message.Errorf(message.Unavailable, "no answer")
+	}
+	return *w.holding(n), nil
 }
 
 // Do is the shell of the world: kills and pauses make calls fail now and then, the rest is only noted.
@@ -104,6 +151,7 @@ func (w *world) Do(ctx context.Context, line string) error {
 			return message.Errorf(message.AlreadyDead, "dead")
 		}
 		w.dead[c.Who[0].Node] = true
+		w.forget(c.Who[0].Node)
 	case "revive":
 		if !w.dead[c.Who[0].Node] {
 			return message.Errorf(message.AlreadyAlive, "alive")
@@ -141,7 +189,10 @@ func (w *world) Companies(context.Context) ([]client.Company, error) {
 }
 
 // fakeHeap is one client's way to a world.
-type fakeHeap struct{ w *world }
+type fakeHeap struct {
+	w    *world
+	home message.NodeID
+}
 
 // act does something under the lock, after and before some time. While nodes are out, some calls have no
 // answer: whether they happened is a matter of dice.
@@ -239,6 +290,11 @@ func (h *fakeHeap) Free(ctx context.Context, a message.Addr) error {
 		if h.w.breaks == leaks && h.w.hit(20) || h.w.breaks == freedIsRead && h.w.hit(5) {
 			return nil
 		}
+		for at := range h.w.dirty {
+			if at >= a && at < a+message.Addr(len(h.w.blocks[a])) {
+				delete(h.w.dirty, at)
+			}
+		}
 		delete(h.w.blocks, a)
 		return nil
 	})
@@ -250,7 +306,9 @@ func (h *fakeHeap) ReadAt(ctx context.Context, p []byte, a message.Addr) error {
 		if err != nil {
 			return err
 		}
+		h.w.level(a, h.home)
 		copy(p, b)
+		copy(p, h.w.dirty[a].bytes)
 		if h.w.breaks == staleRead && h.w.hit(30) {
 			for base, old := range h.w.old {
 				if a >= base && int(a-base)+len(p) <= len(old) {
@@ -262,12 +320,20 @@ func (h *fakeHeap) ReadAt(ctx context.Context, p []byte, a message.Addr) error {
 	})
 }
 
-func (h *fakeHeap) WriteAt(ctx context.Context, p []byte, a message.Addr) (uint64, error) {
-	return 1, h.act(ctx, func() error {
+func (h *fakeHeap) Write(ctx context.Context, p []byte, a message.Addr) (out client.Written, err error) {
+	out = client.Written{Index: 1}
+	err = h.act(ctx, func() error {
 		b, err := h.w.find(a, len(p))
 		if err != nil {
 			return err
 		}
+		h.w.level(a, h.home)
+		if h.w.back && !h.w.dead[h.home] && h.w.dice.IntN(2) == 0 {
+			h.w.dirty[a] = absorbedBytes{h.home, slices.Clone(p)}
+			out = client.Written{WriteBack: true}
+			return nil
+		}
+		delete(h.w.dirty, a)
 		switch {
 		case h.w.breaks == losesWrite && h.w.hit(30):
 		case h.w.breaks == tears && h.w.hit(20):
@@ -283,6 +349,7 @@ func (h *fakeHeap) WriteAt(ctx context.Context, p []byte, a message.Addr) (uint6
 		}
 		return nil
 	})
+	return out, err
 }
 
 func (h *fakeHeap) CompareAndSwap(ctx context.Context, a message.Addr, old, new uint64) (cur uint64, ok bool, err error) {
@@ -291,6 +358,7 @@ func (h *fakeHeap) CompareAndSwap(ctx context.Context, a message.Addr, old, new 
 		if err != nil {
 			return err
 		}
+		h.w.level(a, message.NoNode)
 		if cur = binary.LittleEndian.Uint64(b); cur == old {
 			binary.LittleEndian.PutUint64(b, new)
 			ok = true
@@ -306,6 +374,7 @@ func (h *fakeHeap) FetchAdd(ctx context.Context, a message.Addr, delta uint64) (
 		if err != nil {
 			return err
 		}
+		h.w.level(a, message.NoNode)
 		old = binary.LittleEndian.Uint64(b)
 		if h.w.breaks == appliesTwice && h.w.hit(30) {
 			delta *= 2
@@ -355,7 +424,8 @@ func (h *fakeHeap) Lease(ctx context.Context, a message.Addr, mode string, lengt
 		if h.w.breaks == oldTokens && h.w.hit(3) {
 			h.w.token -= 2
 		}
-		l = message.Lease{Company: 1, Address: a, Size: message.PageSize, Mode: mode, Token: h.w.token, LengthMS: uint64(length.Milliseconds())}
+		h.w.level(a, message.NoNode)
+		l = message.Lease{Company: 1, Holder: h.home, Address: a, Size: message.PageSize, Mode: mode, Token: h.w.token, LengthMS: uint64(length.Milliseconds())}
 		h.w.modes[mode]++
 		return nil
 	})
@@ -363,7 +433,7 @@ func (h *fakeHeap) Lease(ctx context.Context, a message.Addr, mode string, lengt
 }
 
 func (h *fakeHeap) Release(ctx context.Context, a message.Addr) (message.Lease, error) {
-	return message.Lease{}, h.act(ctx, func() error { return nil })
+	return message.Lease{}, h.act(ctx, func() error { h.w.level(a, message.NoNode); return nil })
 }
 
 // WriteRegister stores at once what noWriteBack takes back for a moment: a reader sees it, the next does not.
@@ -393,4 +463,12 @@ func (h *fakeHeap) WriteRegister(ctx context.Context, address uint64, value []by
 	w.mu.Unlock()
 	wait(ctx, 30*time.Millisecond)
 	return message.Tag{}, h.act(ctx, func() error { w.regs[address] = slices.Clone(value); return nil })
+}
+
+// Sync and Release know the address of a block's allocation or of a cell in it.
+func (h *fakeHeap) Sync(ctx context.Context, a message.Addr) (n uint64, err error) {
+	return n, h.act(ctx, func() error {
+		h.w.level(a, message.NoNode)
+		return nil
+	})
 }

@@ -82,7 +82,7 @@ func (e *ending) readAll(ctx context.Context, n message.NodeID) {
 		return
 	}
 	defer done()
-	c := &caller{heap: heap, log: e.rec.lastLog(), timeout: e.cfg.Timeout}
+	c := &caller{heap: heap, log: e.rec.lastLog(), timeout: e.cfg.Timeout, back: e.cfg.WriteBack, home: n}
 	for _, t := range e.targets {
 		err := e.insist(ctx, func() (Outcome, error) { _, out, err := c.read(ctx, t); return out, err })
 		if err != nil {

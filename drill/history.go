@@ -45,6 +45,9 @@ const (
 	Malloc
 	Free
 	Peek // a read where the client has freed
+	Sync // its node wrote back what it had absorbed, or gave the lease back
+	Hold // its node was given a lease
+	Loss // a node may have lost what it had absorbed; no client's call, but put in by losses
 )
 
 // Forever is when a call returns of which nobody heard again.
@@ -68,10 +71,19 @@ type Op struct {
 	Swapped bool
 	Tag     message.Tag // of the value of a register, where the answer told it; zero where not
 	Torn    string      // what was there, where nobody can have written that
+	Split   bool        // it is torn where one page ends and the next begins: each has one value
+	Tail    uint64      // then that of the second page
+
+	Back     bool           // holders may absorb writes, and this was called on Holder
+	Holder   message.NodeID // whose leases the call may have used; whose loss it is
+	Absorbed bool           // a write that went no further than to its holder
+	Sure     bool           // a loss that came: what was not written back by then never will be
 }
 
 // changes says whether the call could leave a trace.
-func (o Op) changes() bool { return o.Do != Read && o.Do != Peek }
+func (o Op) changes() bool {
+	return o.Do == Write || o.Do == Swap || o.Do == Add || o.Do == Malloc || o.Do == Free
+}
 
 // group is what must be available together: a company, the registers, or allocation as a whole.
 func (o Op) group() string {
@@ -99,6 +111,9 @@ func (o Op) String() string {
 		fmt.Fprintf(&b, "read %s, which is freed", o.Addr)
 	case Write:
 		fmt.Fprintf(&b, "write %s %s", o.Key, value(o.Arg))
+		if o.Absorbed {
+			fmt.Fprintf(&b, ", which node %s absorbed", o.Holder)
+		}
 	case Swap:
 		fmt.Fprintf(&b, "swap %s %s for %s", o.Key, value(o.Old), value(o.Arg))
 	case Add:
@@ -107,6 +122,12 @@ func (o Op) String() string {
 		fmt.Fprintf(&b, "malloc %d", o.Size)
 	case Free:
 		fmt.Fprintf(&b, "free %s (%d bytes)", o.Addr, o.Size)
+	case Sync:
+		fmt.Fprintf(&b, "node %s writes back %s", o.Holder, o.Key)
+	case Hold:
+		fmt.Fprintf(&b, "node %s takes a lease of %s", o.Holder, o.Key)
+	case Loss:
+		return fmt.Sprintf("node %s may lose what it has absorbed of %s", o.Holder, o.Key)
 	}
 	return b.String() + " -> " + o.outcome()
 }

@@ -14,8 +14,7 @@ import (
 type Leasing uint8
 
 const (
-	AnyLease   Leasing = iota // shared and exclusive ones
-	ReadLeases                // shared ones only
+	AnyLease Leasing = iota // shared and exclusive ones
 	NoLeases
 )
 
@@ -30,6 +29,7 @@ const (
 // Grant is a lease that a client was given.
 type Grant struct {
 	Client       int
+	Key          Key   // the cell in whose block the lease is
 	Call, Return int64 // stamps of the recorder
 	Lease        message.Lease
 }
@@ -46,13 +46,18 @@ func (c *caller) lease(ctx context.Context, t *target, mode string, length time.
 	}
 	ctx, cancel := context.WithTimeout(ctx, min(c.timeout, leaseWait))
 	defer cancel()
-	g := Grant{Client: c.log.client, Call: c.log.r.stamp()}
+	g := Grant{Client: c.log.client, Key: t.key, Call: c.log.r.stamp()}
 	l, err := c.heap.Lease(ctx, t.addr, mode, length)
 	if err != nil {
 		return 0, nil // another holds it, or no answer: the clients go on without
 	}
 	g.Return, g.Lease = c.log.r.stamp(), l
 	c.log.grants = append(c.log.grants, g)
+	if c.back {
+		o := c.op(t, Hold)
+		o.Client, o.Call, o.Return = c.log.client, g.Call, g.Return
+		c.log.ops = append(c.log.ops, o)
+	}
 	return time.Duration(l.LengthMS) * time.Millisecond, nil
 }
 
@@ -60,9 +65,33 @@ func (c *caller) lease(ctx context.Context, t *target, mode string, length time.
 func (c *caller) release(ctx context.Context, t *target) {
 	ctx, cancel := context.WithTimeout(ctx, min(c.timeout, leaseWait))
 	defer cancel()
+	o := c.op(t, Sync)
+	o.Client, o.Call = c.log.client, c.log.r.stamp()
 	if _, err := c.heap.Release(ctx, t.addr); err == nil {
 		c.log.released++
+		c.told(o)
 	}
+}
+
+// sync has the node write back what it has absorbed of a cell's block.
+func (c *caller) sync(ctx context.Context, t *target) {
+	ctx, cancel := context.WithTimeout(ctx, min(c.timeout, leaseWait))
+	defer cancel()
+	o := c.op(t, Sync)
+	o.Client, o.Call = c.log.client, c.log.r.stamp()
+	if _, err := c.heap.Sync(ctx, t.addr); err == nil {
+		c.log.synced++
+		c.told(o)
+	}
+}
+
+// told takes down that nothing of a cell is at its node alone.
+func (c *caller) told(o Op) {
+	if !c.back {
+		return
+	}
+	o.Return = c.log.r.stamp()
+	c.log.ops = append(c.log.ops, o)
 }
 
 // holding is the lease that a client took last: it works more on that key than on others.
@@ -75,7 +104,7 @@ type holding struct {
 // draw is how a lease is asked for.
 func (w *worker) draw() (mode string, length time.Duration) {
 	mode = "r"
-	if w.leases == AnyLease && w.dice.IntN(2) == 0 {
+	if w.leases == AnyLease && (w.dice.IntN(2) == 0 || w.back && w.dice.IntN(2) == 0) {
 		mode = "w"
 	}
 	return mode, shortestLease + time.Duration(w.dice.Int64N(int64(longestLease-shortestLease)))

@@ -31,6 +31,8 @@ func cellStep(s uint64, o Op) (next uint64, ok bool) {
 		return s, false // what the run has allocated and not freed refuses nothing
 	}
 	switch o.Do {
+	case Sync, Hold:
+		return s, true
 	case Read:
 		return s, o.Torn == "" && o.Got == s
 	case Write:
@@ -108,12 +110,18 @@ func tableStep(live []extent, o Op) (next []extent, ok bool) {
 	return live, false
 }
 
-func modelOf(s Space) porcupine.Model {
-	if s == Table {
+// modelOf is the model for some calls to a key of a space. One without losses allows none.
+func modelOf(s Space, ops []Op) porcupine.Model {
+	switch {
+	case s == Table:
 		return tableModel()
+	case lossy(ops):
+		return backModel()
 	}
 	return cellModel()
 }
+
+func lossy(ops []Op) bool { return slices.ContainsFunc(ops, func(o Op) bool { return o.Do == Loss }) }
 
 // operations is a history as porcupine takes it.
 func operations(ops []Op) []porcupine.Operation {

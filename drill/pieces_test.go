@@ -108,7 +108,7 @@ func TestPiecesJudgeAsTheWhole(t *testing.T) {
 		if want == porcupine.Unknown {
 			return // too hard for the whole
 		}
-		got, _ := judge(Table, ops, time.Now().Add(10*time.Second))
+		got, _, _ := judge(Table, ops, time.Now().Add(10*time.Second))
 		if got != want {
 			for _, o := range ops {
 				t.Log(o.line())
@@ -147,7 +147,7 @@ func TestPiecesAreShort(t *testing.T) {
 	}
 	t.Logf("%d pieces of at most %d calls", len(all), longest)
 	begin := time.Now()
-	if got, _ := judge(Table, ops, time.Now().Add(time.Minute)); got != porcupine.Ok {
+	if got, _, _ := judge(Table, ops, time.Now().Add(time.Minute)); got != porcupine.Ok {
 		t.Error(got)
 	}
 	t.Log(time.Since(begin))

@@ -91,6 +91,7 @@ type Log struct {
 
 	grants   []Grant
 	released int
+	synced   int
 }
 
 // try is a call as far as availability goes.
@@ -159,7 +160,7 @@ func (l *Log) unknown(o Op) {
 		l.lost = append(l.lost, o.Size)
 	default:
 		o.Unknown, o.Return, o.Code = true, Forever, message.Done
-		o.Got, o.Swapped, o.Torn = 0, false, ""
+		o.Got, o.Swapped, o.Torn, o.Absorbed = 0, false, "", false
 		o.Client = int(l.r.clients.Add(1)) - 1 // whose call never returns calls nothing else (R2)
 		l.ops = append(l.ops, o)
 	}
@@ -203,6 +204,7 @@ type History struct {
 	Defects []string // answers with code internal
 	Grants  []Grant  // leases that were given
 	Given   int      // leases that were given back
+	Synced  int      // calls of sync that succeeded
 	Full    bool     // the recorder had no room for all
 	Longest time.Duration
 	Where   string                   // the group that was longest without a success
@@ -225,6 +227,7 @@ func (r *Recorder) History() History {
 		h.Defects = append(h.Defects, l.defects...)
 		h.Grants = append(h.Grants, l.grants...)
 		h.Given += l.released
+		h.Synced += l.synced
 	}
 	sortByCall(h.Ops)
 	h.Tries = len(tries)

@@ -28,7 +28,7 @@ type Result struct {
 	Where      string           `json:"unavailable,omitempty"` // what was unavailable that long
 	BackMS     map[string]int64 `json:"back_ms"`               // how long each company, registers and malloc took until they worked after the heal
 	Leases     int              `json:"leases"`                // that clients were given
-	NotJudged  string           `json:"not_judged,omitempty"`  // what the verdict does not speak of
+	Absorbed   *Absorbed        `json:"absorbed,omitempty"`    // writes that holders kept to themselves; nil where none may
 	Findings   []Finding        `json:"findings,omitempty"`
 
 	History History `json:"-"`
@@ -60,7 +60,7 @@ func (r *run) result(e *Evidence) *Result {
 	}
 	out.Leases = len(e.Grants)
 	if r.cfg.WriteBack && r.cfg.Leases != NoLeases {
-		out.NotJudged = "write-back: what a holder absorbs may be lost with it, which no strict verdict allows for; so no client took an exclusive lease"
+		out.Absorbed = e.absorbed()
 	}
 	if len(out.Findings) > 0 {
 		out.Verdict = Fail
@@ -118,8 +118,8 @@ func (r *Result) Story() string {
 	if r.Leases > 0 {
 		fmt.Fprintf(&b, "  %s taken, %d of them given back\n", count(r.Leases, "lease"), r.History.Given)
 	}
-	if r.NotJudged != "" {
-		fmt.Fprintf(&b, "  not judged: %s\n", r.NotJudged)
+	if r.Absorbed != nil {
+		fmt.Fprintf(&b, "  %s\n", r.Absorbed)
 	}
 	fmt.Fprintf(&b, "  faults: %s\n", r.faultList())
 	if missing := r.missing(); missing != "" {

@@ -51,14 +51,34 @@ func Run(ctx context.Context, cluster Cluster, cfg Config, say func(string)) (*R
 	if err != nil {
 		return nil, err
 	}
+	watch := r.watch(ctx)
 	r.breakIt(ctx, steps, say)
 	r.end(ctx, evidence, say)
+	evidence.Losses = watch(ctx)
 	evidence.History = r.rec.History()
+	evidence.Losses.grants = evidence.Grants
 	say(fmt.Sprintf("checking %d calls", len(evidence.Ops)))
 	r.found = append(r.found, r.player.findings()...)
 	r.found = append(r.found, evidence.slowToReturn(r.cfg.Stuck)...)
 	r.found = append(r.found, Check(*evidence, cfg.Judge)...)
 	return r.result(evidence), nil
+}
+
+// watch begins to ask nodes what they lose. What it returns ends that.
+func (r *run) watch(ctx context.Context) (stop func(ctx context.Context) losses) {
+	if !r.cfg.WriteBack || r.cluster.Holding == nil {
+		return func(context.Context) losses { return losses{} }
+	}
+	w := &watcher{ask: r.cluster.Holding, rec: r.rec, nodes: func() []message.NodeID {
+		if now := r.work.nodes.Load(); now != nil {
+			return *now
+		}
+		return r.cfg.IDs
+	}}
+	w.watch(context.WithoutCancel(ctx)) // a drill that is cut short is judged, too
+	return func(ctx context.Context) losses {
+		return losses{windows: w.stop(context.WithoutCancel(ctx)), done: r.player.spans()}
+	}
 }
 
 func (r *run) hangUp() {
@@ -80,7 +100,7 @@ func (r *run) prepare(ctx context.Context) (*Evidence, error) {
 		if err != nil {
 			return nil, fmt.Errorf("the drill cannot begin: client %d: %w", i, err)
 		}
-		w := &worker{dial: r.cluster.Dial, close: done, place: i, home: home, caller: caller{heap: heap, log: r.rec.Log(), timeout: r.cfg.Timeout},
+		w := &worker{dial: r.cluster.Dial, close: done, place: i, caller: caller{heap: heap, log: r.rec.Log(), timeout: r.cfg.Timeout, back: r.cfg.WriteBack, home: home},
 			work: r.work, leases: r.cfg.Leases, dice: rand.New(rand.NewPCG(r.cfg.Seed, uint64(i)+1))}
 		r.closers = append(r.closers, func() { w.close() }) // it may have gone to another node
 		r.workers = append(r.workers, w)

@@ -15,7 +15,11 @@ import (
 // shortest beginning that is illegal, then without what does not matter (V2).
 func Shrink(s Space, ops []Op, deadline time.Time) []Op {
 	illegal := func(ops []Op) bool {
-		return time.Now().Before(deadline) && porcupine.CheckOperationsTimeout(modelOf(s), operations(ops), shrinkTime) == porcupine.Illegal
+		if !time.Now().Before(deadline) {
+			return false
+		}
+		said, _ := judgeOne(s, ops, shrinkTime)
+		return said == porcupine.Illegal
 	}
 	ops = beginning(ops, illegal)
 	for size := len(units(s, ops)); size >= 1; size /= 2 {
@@ -64,10 +68,10 @@ func until(ops []Op, t int64) []Op {
 		case o.Call > t:
 		case o.Return <= t:
 			out = append(out, o)
-		case o.Unknown:
+		case o.Unknown, o.Do == Loss: // which may still come
 			out = append(out, o)
 		case o.changes() && o.Do != Malloc && o.Code == message.Done && (o.Do != Swap || o.Swapped):
-			o.Unknown, o.Return, o.Got, o.Swapped, o.Torn = true, Forever, 0, false, ""
+			o.Unknown, o.Return, o.Got, o.Swapped, o.Torn, o.Absorbed = true, Forever, 0, false, "", false
 			out = append(out, o)
 		}
 	}
@@ -103,6 +107,7 @@ func without(s Space, ops []Op, size int, illegal func([]Op) bool) []Op {
 // units are the sets of calls that can be left out of any legal history of a key and leave it legal (V2):
 //
 //   - a read, and a swap that did not happen, since they change nothing;
+//   - what only shows that a holder has written back. A loss stays: others need it;
 //   - a value with all that wrote or saw it, or what was added to it. Values that a swap joins go together;
 //   - the life of an allocation: its malloc and its frees.
 func units(s Space, ops []Op) [][]int {
@@ -111,7 +116,7 @@ func units(s Space, ops []Op) [][]int {
 	}
 	var out [][]int
 	for i, o := range ops {
-		if o.Do == Read || o.Do == Swap && !o.Unknown && !o.Swapped {
+		if o.Do == Read || o.Do == Sync || o.Do == Hold || o.Do == Swap && !o.Unknown && !o.Swapped {
 			out = append(out, []int{i})
 		}
 	}
@@ -143,14 +148,17 @@ func valueUnits(ops []Op) [][]int {
 		return parent[v]
 	}
 	for _, o := range ops {
-		if o.Do == Swap && (o.Swapped || o.Unknown) {
+		switch {
+		case o.Do == Swap && (o.Swapped || o.Unknown):
 			parent[root(base(o.Arg))] = root(base(o.Old))
+		case o.Do == Read && o.Split:
+			parent[root(base(o.Got))] = root(base(o.Tail))
 		}
 	}
 	sets := map[uint64][]int{}
 	var order []uint64
 	for i, o := range ops {
-		if o.Do == Add && o.Unknown {
+		if o.Do == Add && o.Unknown || o.Do == Sync || o.Do == Hold || o.Do == Loss {
 			continue
 		}
 		v := o.Got

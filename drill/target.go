@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"dmalloc/message"
 )
@@ -37,7 +38,10 @@ type target struct {
 	addr  message.Addr       // of the cell
 	seen  atomic.Uint64      // value that somebody saw last: what a swap expects
 
-	// Guarded by the keyring.
+	visitors sync.WaitGroup // who reads it, though it is another client's (tended)
+	leased   time.Time      // until when its client's lease lasts, where it tends it
+
+	// Guarded by the keyring; of a target that is a client's own, by that client.
 	ops, open, unknown int
 }
 
@@ -65,6 +69,16 @@ const cellBytes = message.PageSize + 2*spanSize
 func fill(p []byte, v uint64) {
 	for i := 0; i+8 <= len(p); i += 8 {
 		binary.LittleEndian.PutUint64(p[i:], v)
+	}
+}
+
+// decodeCell takes down what a cell's bytes hold.
+func (o *Op) decodeCell(p []byte) {
+	o.Got, o.Torn = decode(p)
+	if half := len(p) / 2; o.Torn != "" && len(p) == spanSize {
+		_, first := decode(p[:half])
+		tail, second := decode(p[half:])
+		o.Tail, o.Split = tail, first == "" && second == ""
 	}
 }
 

@@ -17,13 +17,17 @@ func plainly(k Key, ops []Op) *Finding {
 	if k.Space == Table {
 		return plainTable(ops, finding)
 	}
+	ops = slices.DeleteFunc(slices.Clone(ops), func(o Op) bool { return o.Do == Sync || o.Do == Hold })
 	for _, o := range ops {
 		if o.Code != message.Done {
 			return finding(Lost, "%s, though nobody had freed it", o)
 		}
-		if o.Torn != "" {
+		if o.Torn != "" && !(o.Split && lossy(ops)) {
 			return finding(Invented, "%s, which nobody wrote", o)
 		}
+	}
+	if lossy(ops) {
+		return nil // what may be lost, only the model knows
 	}
 	if slices.ContainsFunc(ops, func(o Op) bool { return o.Do == Add }) {
 		return plainSum(ops, finding)

@@ -22,7 +22,6 @@ type worker struct {
 	dial    Dial
 	close   func()
 	place   int
-	home    message.NodeID
 	settled *[]message.NodeID
 	retry   time.Time
 
@@ -39,6 +38,7 @@ type workload struct {
 	numbers atomic.Uint64                    // of cells, and what makes sizes differ
 	next    atomic.Uint64                    // the next register that nobody used
 	nodes   atomic.Pointer[[]message.NodeID] // that there are since some came or went; nil before
+	tended  tended
 }
 
 const (
@@ -101,6 +101,14 @@ func (w *worker) step(ctx context.Context) error {
 	}
 	if w.leases != NoLeases && w.dice.IntN(leaseTurn) == 0 {
 		return w.hold(ctx)
+	}
+	if w.back && w.leases == AnyLease {
+		switch {
+		case len(w.own) > 0 && w.dice.IntN(tendTurn) == 0:
+			return w.tend(ctx)
+		case w.dice.IntN(visitTurn) == 0:
+			return w.visit(ctx)
+		}
 	}
 	if w.dice.IntN(8) == 0 {
 		return w.churn(ctx)
@@ -197,6 +205,7 @@ func (w *worker) churn(ctx context.Context) error {
 	if _, _, err := w.read(ctx, t); full(err) != nil {
 		return err
 	}
+	w.work.tended.add(t)
 	if w.leases != NoLeases && w.dice.IntN(4) == 0 { // what is freed has ended before: no copy may tell of it then
 		mode, length := w.draw()
 		if _, err := w.lease(ctx, t, mode, length); err != nil {
@@ -209,6 +218,7 @@ func (w *worker) churn(ctx context.Context) error {
 
 // endOwn reads an allocation for the last time, frees it and looks whether it is gone.
 func (w *worker) endOwn(ctx context.Context, t *target) error {
+	w.work.tended.close(t)
 	if _, _, err := w.read(ctx, t); full(err) != nil {
 		w.own = append(w.own, t)
 		return err

@@ -2,6 +2,7 @@ package repl
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -124,7 +125,7 @@ func allDrillOptions() []drillOption {
 			q.cfg.Clients, err = parseCount(v)
 			return err
 		}},
-		{"--leases", "on|off", "whether clients take leases, too; on if it is not given, and only leases to read where the cluster is set to --write-back", func(q *drillRequest, v string) error {
+		{"--leases", "on|off", "whether clients take leases, too; on if it is not given", func(q *drillRequest, v string) error {
 			which := map[string]drill.Leasing{"on": drill.AnyLease, "off": drill.NoLeases}
 			l, ok := which[v]
 			if !ok {
@@ -236,7 +237,7 @@ func (s *Shell) drill(c *call) (result, error) {
 		return result{}, err
 	}
 	c.meter.set("seed %d", q.cfg.Seed)
-	res, err := drill.Run(c.ctx, drill.Cluster{Faults: drillFaults{s, c}, View: s.heap, Dial: drill.Dial(s.opt.Dialer), Verify: s.agree}, q.cfg,
+	res, err := drill.Run(c.ctx, drill.Cluster{Faults: drillFaults{s, c}, View: s.heap, Dial: drill.Dial(s.opt.Dialer), Verify: s.agree, Holding: s.holding}, q.cfg,
 		func(line string) { c.meter.set("seed %d: %s", q.cfg.Seed, line) })
 	if err != nil {
 		return result{}, err
@@ -291,6 +292,19 @@ func (f drillFaults) Do(ctx context.Context, line string) error {
 	return err
 }
 
+// holding is what a node says of itself as a holder of leases.
+func (s *Shell) holding(ctx context.Context, n message.NodeID) (drill.Holding, error) {
+	a, err := s.heap.Ask(ctx, n, message.New(message.STATUS))
+	if err != nil {
+		return drill.Holding{}, err
+	}
+	var is message.NodeStatus
+	if err := json.Unmarshal(a.Data, &is); err != nil {
+		return drill.Holding{}, fmt.Errorf("read the status of node %s: %w", n, err)
+	}
+	return drill.Holding{Session: is.Incarnation<<32 | is.Boot, Lost: is.Cache.Lost}, nil
+}
+
 // agree is verify as a drill asks for it, when all is healed: all owners are there, and equal.
 func (s *Shell) agree(ctx context.Context) error {
 	for {
@@ -323,8 +337,8 @@ func drilled(q *drillRequest, res *drill.Result) (result, error) {
 	r := result{columns: []string{"verdict", "seed", "operations", "unknown", "faults", "longest_unavailable_ms"},
 		fields: []field{{"verdict", res.Verdict}, {"seed", res.Seed}, {"operations", res.Operations}, {"unknown", res.Unknown},
 			{"faults", res.Faults}, {"longest_unavailable_ms", res.LongestMS}, {"unavailable", res.Where}, {"leases", res.Leases}, {"planned", res.Planned}, {"back_ms", res.BackMS}, {"findings", some(res.Findings)}}}
-	if res.NotJudged != "" {
-		r.fields = append(r.fields, field{"not_judged", res.NotJudged})
+	if res.Absorbed != nil {
+		r.fields = append(r.fields, field{"absorbed", res.Absorbed})
 	}
 	var faults []string
 	for k, n := range res.Faults {
