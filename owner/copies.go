@@ -53,10 +53,12 @@ func (c *copies) join(m *message.Message, reply func(*message.Message)) func(*me
 		delete(c.of, key)
 		c.mu.Unlock()
 		all := make([]message.Message, len(waiting)) // who gets an answer writes into it where it goes
-		for i, r := range waiting {
+		for i := range all {
 			all[i] = *a
-			defer r(&all[i])
 		}
 		reply(a)
+		for i, r := range waiting {
+			r(&all[i])
+		}
 	}
 }
