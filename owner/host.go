@@ -17,7 +17,6 @@ import (
 
 	"github.com/lni/dragonboat/v4"
 	"github.com/lni/dragonboat/v4/config"
-	"github.com/lni/dragonboat/v4/plugin/tan"
 	"github.com/lni/dragonboat/v4/raftio"
 	sm "github.com/lni/dragonboat/v4/statemachine"
 	"github.com/lni/vfs"
@@ -127,7 +126,7 @@ func Open(cfg Config) (*Host, error) {
 		MaxReceiveQueueSize: maxRaftQueue,
 		RaftEventListener:   listener{h},
 		Expert: config.ExpertConfig{
-			LogDBFactory:     tan.Factory,
+			LogDBFactory:     logFactory{},
 			TransportFactory: &factory{cfg: cfg, ballots: h.ballots},
 			LogDB:            logdb,
 			Engine: config.EngineConfig{ExecShards: shards, CommitShards: shards, ApplyShards: shards,

@@ -1,0 +1,43 @@
+package owner
+
+import (
+	"github.com/lni/dragonboat/v4/config"
+	"github.com/lni/dragonboat/v4/plugin/tan"
+	"github.com/lni/dragonboat/v4/raftio"
+	pb "github.com/lni/dragonboat/v4/raftpb"
+)
+
+// mostEntries bounds the entries that are read from the log at once, but for one that is larger alone. Dragonboat
+// reads up to 64 MiB for a replica that is behind, in the goroutine that also sends its leader's heartbeats, and sends
+// them as one message: the followers took the leader for dead meanwhile, elected another one, which did the same, and so
+// on until the replica had caught up. And as long as it had not answered, it was sent the same again with each heartbeat.
+const mostEntries = 4 << 20
+
+// logFactory makes logs that are read in pieces. Its name is that of the log itself, for that is what the files say.
+type logFactory struct{}
+
+func (logFactory) Name() string { return tan.Factory.Name() }
+
+func (logFactory) Create(cfg config.NodeHostConfig, told config.LogDBCallback, dirs, low []string) (raftio.ILogDB, error) {
+	db, err := tan.Factory.Create(cfg, told, dirs, low)
+	if err != nil {
+		return nil, err
+	}
+	return pieces{db}, nil
+}
+
+// pieces is a log of which no more than mostEntries are read at once.
+type pieces struct{ raftio.ILogDB }
+
+// IterateEntries appends entries to ents. A size above maxSize tells Dragonboat that there are more; it then leaves out
+// the last one of them, if it is not the only one.
+func (p pieces) IterateEntries(ents []pb.Entry, size, shard, replica, low, high, maxSize uint64) ([]pb.Entry, uint64, error) {
+	if maxSize <= mostEntries { // 0 is for one entry
+		return p.ILogDB.IterateEntries(ents, size, shard, replica, low, high, maxSize)
+	}
+	ents, size, err := p.ILogDB.IterateEntries(ents, size, shard, replica, low, high, mostEntries)
+	if err == nil && size > mostEntries {
+		size = max(size, maxSize+1)
+	}
+	return ents, size, err
+}
