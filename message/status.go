@@ -11,6 +11,7 @@ type ReplicaStatus struct {
 	Leader   *NodeID   `json:"leader"` // nil while there is none
 	Term     uint64    `json:"term"`
 	Applied  uint64    `json:"applied"`
+	Members  uint64    `json:"members,omitempty"` // the entry that changed its company's members last, as far as it has applied them
 	Used     uint64    `json:"used"`     // bytes allocated, reserved and held as parts
 	Capacity uint64    `json:"capacity"` // bytes
 	Count    uint64    `json:"allocations"`

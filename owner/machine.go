@@ -91,7 +91,9 @@ type machine struct {
 
 	applied atomic.Uint64 // Raft's index of the last entry that state holds
 	asked   atomic.Bool   // for a snapshot that has not ended
-	logged  uint64        // bytes applied since the last snapshot; only the apply goroutine
+	saved   atomic.Int64  // when that ended last, in nanoseconds since 1970
+	logged  atomic.Uint64 // bytes applied since the last snapshot
+	recent  recent        // under mu
 	saving  saving        // which snapshots are being written; under mu
 
 	keep sums // for VERIFY
@@ -145,6 +147,9 @@ func (c *machine) Update(entries []sm.Entry) ([]sm.Entry, error) {
 		index := indexIn(c.generation, e.Index)
 		applied := c.state.Apply(index, b)
 		c.keep.applied(index, c.state)
+		size := uint64(len(e.Cmd)) + entryOverhead
+		c.recent.add(size)
+		c.logged.Add(size)
 		c.mu.Unlock()
 		c.applied.Store(e.Index)
 		if c.observer != nil {
@@ -153,14 +158,13 @@ func (c *machine) Update(entries []sm.Entry) ([]sm.Entry, error) {
 		if b.Origin == c.origin {
 			c.deliver(b.Number, applied.Results)
 		}
-		c.logged += uint64(len(e.Cmd)) + entryOverhead
 	}
-	if c.logged > minLog {
+	if logged := c.logged.Load(); logged > minLog {
 		c.mu.RLock()
 		state := c.state.Bytes()
 		c.mu.RUnlock()
-		if c.logged > logMultiple*state && c.asked.CompareAndSwap(false, true) {
-			c.outgrown()
+		if logged > logMultiple*state {
+			c.ask()
 		}
 	}
 	return entries, nil
@@ -195,7 +199,7 @@ func (c *machine) Lookup(any) (any, error) {
 func (c *machine) PrepareSnapshot() (any, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.logged = 0
+	c.logged.Store(0)
 	c.saving.prepare(c.state)
 	return c.state.Snapshot(), nil
 }

@@ -53,12 +53,13 @@ func TestLogIsReadInPieces(t *testing.T) {
 // What a replica starts with from its log, piece by piece, is the whole log.
 func TestLongLogIsReplayed(t *testing.T) {
 	cfg := alone(t.TempDir())
+	cfg.Settings.Tick = 10 // a candidate reads the last entry with each of its elections
 	h, r, _, err := openAlone(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	caughtUp(t, r)
-	const writes = 16
+	const writes = 8
 	for seq := range uint64(writes) {
 		if code := propose(r, seq, message.MaxData); code != message.Done {
 			t.Fatal(code)
