@@ -63,6 +63,7 @@ type Host struct {
 	clock   boottime.Clock
 	lease   time.Duration // of a leader that was confirmed, from when that was asked for
 	ballots *ballots
+	traffic *traffic
 
 	mu       sync.RWMutex
 	replicas map[message.CompanyID]*Replica
@@ -105,7 +106,7 @@ func Open(cfg Config) (*Host, error) {
 	}
 	h := &Host{cfg: cfg, origin: binary.LittleEndian.Uint64(random[:]) | 1, replicas: map[message.CompanyID]*Replica{},
 		nodes: map[[2]uint64]message.NodeID{}, strangers: map[message.CompanyID]raftio.LeaderInfo{}, outgrown: make(chan message.CompanyID, message.MaxCompany+1),
-		disk: disk}
+		disk: disk, traffic: &traffic{}}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	election := time.Duration(cfg.Settings.Election*cfg.Settings.Tick) * time.Millisecond
 	h.lease, h.ballots = leaseOf(election), newBallots(h.clock.Now, bindingOf(election), h.barLease)
@@ -126,7 +127,7 @@ func Open(cfg Config) (*Host, error) {
 		RaftEventListener:   listener{h},
 		Expert: config.ExpertConfig{
 			LogDBFactory:     logFactory{},
-			TransportFactory: &factory{cfg: cfg, ballots: h.ballots},
+			TransportFactory: &factory{cfg: cfg, ballots: h.ballots, traffic: h.traffic},
 			LogDB:            logdb,
 			Engine: config.EngineConfig{ExecShards: shards, CommitShards: shards, ApplyShards: shards,
 				SnapshotShards: 1, CloseShards: 1},
