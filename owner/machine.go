@@ -93,6 +93,7 @@ type machine struct {
 	asked   atomic.Bool   // for a snapshot that has not ended
 	saved   atomic.Int64  // when that ended last, in nanoseconds since 1970
 	logged  atomic.Uint64 // bytes applied since the last snapshot
+	entries atomic.Uint64 // applied since then
 	recent  recent        // under mu
 	saving  saving        // which snapshots are being written; under mu
 
@@ -150,6 +151,7 @@ func (c *machine) Update(entries []sm.Entry) ([]sm.Entry, error) {
 		size := uint64(len(e.Cmd)) + entryOverhead
 		c.recent.add(size)
 		c.logged.Add(size)
+		c.entries.Add(1)
 		c.mu.Unlock()
 		c.applied.Store(e.Index)
 		if c.observer != nil {
@@ -200,6 +202,7 @@ func (c *machine) PrepareSnapshot() (any, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.logged.Store(0)
+	c.entries.Store(0)
 	c.saving.prepare(c.state)
 	return c.state.Snapshot(), nil
 }

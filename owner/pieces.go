@@ -7,11 +7,14 @@ import (
 	pb "github.com/lni/dragonboat/v4/raftpb"
 )
 
-// mostEntries bounds the entries that are read from the log at once, but for one that is larger alone. Dragonboat
-// reads up to 64 MiB for a replica that is behind, in the goroutine that also sends its leader's heartbeats, and sends
-// them as one message: the followers took the leader for dead meanwhile, elected another one, which did the same, and so
-// on until the replica had caught up. And as long as it had not answered, it was sent the same again with each heartbeat.
-const mostEntries = 4 << 20
+// What is read from the log at once is bounded. Dragonboat reads up to 64 MiB for a replica that is behind, in the
+// goroutine that also sends its leader's heartbeats, and sends them as one message: the followers took the leader for
+// dead meanwhile, elected another one, which did the same, and so on until the replica had caught up. And as long as it
+// had not answered, it was sent the same again with each heartbeat.
+const (
+	pieceBytes   = 4 << 20 // but for an entry that is larger alone
+	pieceEntries = 256     // each is looked up by itself, which takes about a tenth of a millisecond
+)
 
 // logFactory makes logs that are read in pieces. Its name is that of the log itself, for that is what the files say.
 type logFactory struct{}
@@ -26,17 +29,19 @@ func (logFactory) Create(cfg config.NodeHostConfig, told config.LogDBCallback, d
 	return pieces{db}, nil
 }
 
-// pieces is a log of which no more than mostEntries are read at once.
+// pieces is a log of which no more than a piece is read at once.
 type pieces struct{ raftio.ILogDB }
 
 // IterateEntries appends entries to ents. A size above maxSize tells Dragonboat that there are more; it then leaves out
 // the last one of them, if it is not the only one.
 func (p pieces) IterateEntries(ents []pb.Entry, size, shard, replica, low, high, maxSize uint64) ([]pb.Entry, uint64, error) {
-	if maxSize <= mostEntries { // 0 is for one entry
+	if maxSize == 0 { // one entry
 		return p.ILogDB.IterateEntries(ents, size, shard, replica, low, high, maxSize)
 	}
-	ents, size, err := p.ILogDB.IterateEntries(ents, size, shard, replica, low, high, mostEntries)
-	if err == nil && size > mostEntries {
+	most, end := min(maxSize, pieceBytes), min(high, low+pieceEntries)
+	had := uint64(len(ents))
+	ents, size, err := p.ILogDB.IterateEntries(ents, size, shard, replica, low, end, most)
+	if err == nil && (size > most || end < high && uint64(len(ents))-had == end-low) {
 		size = max(size, maxSize+1)
 	}
 	return ents, size, err

@@ -1,6 +1,7 @@
 package owner
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/lni/dragonboat/v4/raftio"
@@ -34,12 +35,14 @@ func TestLogIsReadInPieces(t *testing.T) {
 		more              bool
 		asked             uint64
 	}{
-		{"all of it", 1 << 20, 3, 64 << 20, 2, false, mostEntries},
-		{"exactly a piece", 1 << 20, 5, 64 << 20, 4, false, mostEntries},
-		{"a piece of it", 1 << 20, 100, 64 << 20, 5, true, mostEntries},
-		{"one that is larger", 8 << 20, 100, 64 << 20, 1, true, mostEntries},
-		{"one that is larger and the last", 8 << 20, 2, 64 << 20, 1, true, mostEntries},
+		{"all of it", 1 << 20, 3, 64 << 20, 2, false, pieceBytes},
+		{"exactly a piece", 1 << 20, 5, 64 << 20, 4, false, pieceBytes},
+		{"a piece of it", 1 << 20, 100, 64 << 20, 5, true, pieceBytes},
+		{"one that is larger", 8 << 20, 100, 64 << 20, 1, true, pieceBytes},
+		{"one that is larger and the last", 8 << 20, 2, 64 << 20, 1, true, pieceBytes},
 		{"less than a piece", 1 << 20, 100, 2 << 20, 3, true, 2 << 20},
+		{"many", 100, 1000, 64 << 20, pieceEntries, true, pieceBytes},
+		{"as many as a piece has", 100, 1 + pieceEntries, 64 << 20, pieceEntries, false, pieceBytes},
 		{"its term", 1 << 20, 2, 0, 1, true, 0},
 	} {
 		l := &longLog{entry: row.entry}
@@ -59,9 +62,13 @@ func TestLongLogIsReplayed(t *testing.T) {
 		t.Fatal(err)
 	}
 	caughtUp(t, r)
-	const writes = 8
+	const writes = 2*pieceEntries + 8
 	for seq := range uint64(writes) {
-		if code := propose(r, seq, message.MaxData); code != message.Done {
+		size := 10
+		if seq < 8 {
+			size = message.MaxData
+		}
+		if code := propose(r, seq, size); code != message.Done {
 			t.Fatal(code)
 		}
 	}
@@ -77,16 +84,21 @@ func TestLongLogIsReplayed(t *testing.T) {
 		t.Fatal(err)
 	}
 	first, last := log.GetRange()
-	some, err := log.Entries(first, last+1, 1<<40)
-	size := 0
-	for _, e := range some {
-		size += len(e.Cmd)
-	}
-	if err != nil || len(some) == 0 || size > mostEntries {
-		t.Errorf("%d entries of %d bytes at once, %v", len(some), size, err)
+	for next, piece := first, 0; next <= last; piece++ {
+		some, err := log.Entries(next, last+1, 1<<40)
+		size := 0
+		for _, e := range some {
+			size += len(e.Cmd)
+		}
+		if err != nil || len(some) == 0 || some[0].Index != next || size > pieceBytes || len(some) > pieceEntries {
+			t.Fatalf("from %d on %d entries of %d bytes at once, %v", next, len(some), size, err)
+		}
+		if next = some[len(some)-1].Index + 1; next > last && piece < 3 {
+			t.Errorf("in %d pieces", piece+1)
+		}
 	}
 	r.View(func(Machine) {
-		if len(state.seqs) != writes {
+		if len(state.seqs) != writes || !slices.IsSorted(state.seqs) {
 			t.Errorf("%d of %d writes are there after a start", len(state.seqs), writes)
 		}
 	})

@@ -21,6 +21,8 @@ const (
 	keptBytes   = 4 << 20 // bytes of them, if an eighth of the state is no more
 	keptPart    = 8
 
+	lookup = 4 << 10 // bytes that could be sent in the time in which an entry is looked up
+
 	snapshotTime = 10 * time.Minute // to save one; others wait for it
 	shortFor     = 30 * time.Second // that nobody who joins waits for another snapshot: writes may be faster than those
 )
@@ -75,7 +77,7 @@ func (r *Replica) Shorten() bool {
 	if c.asked.Load() {
 		return false // logged counts from when a snapshot is begun; until it is there, an older one would be sent
 	}
-	if c.logged.Load() <= c.slack() || time.Now().UnixNano()-c.saved.Load() < int64(shortFor) {
+	if c.logged.Load()+lookup*c.entries.Load() <= c.slack() || time.Now().UnixNano()-c.saved.Load() < int64(shortFor) {
 		return true
 	}
 	c.ask()
