@@ -123,8 +123,11 @@ func (n *Node) caughtUp(ctx context.Context, c *message.Company, node message.No
 // got its vote. Who does not know of its vote lets the leader's word pass, and the company takes nothing on until the
 // leader gives up waiting.
 func (n *Node) mayLead(ctx context.Context, company message.CompanyID, s owner.Step, applied, order uint64) bool {
-	heir := n.heap.Replica(ctx, s.Node, company, s.Replica)
-	return heir.Applied+lagMost >= applied && (heir.Members >= order || heir.Members == 0) // 0: a version that does not say
+	return readyToLead(n.heap.Replica(ctx, s.Node, company, s.Replica), applied, order)
+}
+
+func readyToLead(heir message.ReplicaStatus, applied, order uint64) bool {
+	return heir.Replica != 0 && heir.Applied+lagMost >= applied && (heir.Members >= order || heir.Members == 0) // 0: a version that does not say
 }
 
 // lagMost is how many entries a replica may be behind others that were asked at another moment, under load.
