@@ -13,12 +13,13 @@ import (
 )
 
 // Machine is what an owner replicates: a heap company, or the directory. Apply is exclusive, Read and
-// Status run beside each other, and a Snapshot is written while Apply goes on.
+// Status run beside each other, and a Snapshot is written while Apply goes on. Load runs beside Read and Status, for it
+// takes long; what it has read becomes the state by install, which is exclusive and takes no time.
 type Machine interface {
 	Apply(index uint64, b *message.Batch) company.Applied
 	Read(m *message.Message) *message.Message
 	Snapshot() io.WriterTo
-	Load(r io.Reader) error
+	Load(r io.Reader) (install func(), err error)
 	Index() uint64 // of the last entry that it holds
 	Bytes() uint64 // roughly how much a snapshot would hold
 }
@@ -36,12 +37,9 @@ func (h *Heap) Seed() io.WriterTo { return h.Company.Snapshot().Anew() }
 
 func (h *Heap) Snapshot() io.WriterTo { return h.Company.Snapshot() }
 
-func (h *Heap) Load(r io.Reader) error {
+func (h *Heap) Load(r io.Reader) (install func(), err error) {
 	c, err := company.Load(r, h.cfg)
-	if err == nil {
-		h.Company = c
-	}
-	return err
+	return func() { h.Company = c }, err
 }
 
 func (h *Heap) Index() uint64 { return h.Company.Status().Index }
@@ -59,12 +57,9 @@ func NewDirectory(d *message.Directory) *Directory { return &Directory{directory
 
 func (d *Directory) Snapshot() io.WriterTo { return d.State.Snapshot() }
 
-func (d *Directory) Load(r io.Reader) error {
+func (d *Directory) Load(r io.Reader) (install func(), err error) {
 	s, err := directory.Load(r)
-	if err == nil {
-		d.State = s
-	}
-	return err
+	return func() { d.State = s }, err
 }
 
 func (d *Directory) Bytes() uint64 { return 4096 }
@@ -236,16 +231,18 @@ func (w stopWriter) Write(p []byte) (int, error) {
 }
 
 func (c *machine) RecoverFromSnapshot(r io.Reader, _ []sm.SnapshotFile, _ <-chan struct{}) error {
-	c.mu.Lock()
-	err := c.state.Load(r)
-	if err == nil {
-		c.applied.Store(rawIndex(c.generation, c.state.Index()))
+	install, err := c.state.Load(r) // nothing is applied meanwhile, and who asks how far this replica is gets an answer
+	if err != nil {
+		return err
 	}
+	c.mu.Lock()
+	install()
+	c.applied.Store(rawIndex(c.generation, c.state.Index()))
 	c.mu.Unlock()
-	if err == nil && c.observer != nil {
+	if c.observer != nil {
 		c.observer.Restored(c.id)
 	}
-	return err
+	return nil
 }
 
 func (c *machine) Close() error { return nil }
