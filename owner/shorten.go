@@ -11,8 +11,8 @@ import (
 
 // A replica that joins gets a snapshot and the entries behind it, or all entries where the log still has the first one.
 // A log holds each write, also where another one has replaced its bytes, and is sent by the goroutine that all of the
-// company waits for; a snapshot holds the state alone, and is sent beside it. So before somebody joins the log is cut
-// off behind a new snapshot, where it holds much more than that.
+// company waits for, entry by entry; a snapshot holds the state alone, and is sent beside it. So before somebody joins the
+// log is cut off behind a new snapshot, where it holds much more than that.
 //
 //	Shorten ──▶ outgrown ──▶ Host.snapshots: save, beside Apply ──▶ compact ──▶ Shorten says yes ──▶ Join
 
