@@ -31,7 +31,7 @@ func TestLoadLocksNobodyOut(t *testing.T) {
 			t.Errorf("half of a snapshot is shown: index %d", index)
 		}
 	case <-soon(t).Done():
-		t.Error("it waits for the snapshot")
+		t.Fatal("it waits for the snapshot")
 	}
 	if _, err := out.Write(image.Bytes()); err != nil {
 		t.Fatal(err)
