@@ -71,10 +71,15 @@ func (h *Heap) current(ctx context.Context) *message.Directory {
 
 // Applied is how far a replica on a node has come, 0 if it does not say.
 func (h *Heap) Applied(ctx context.Context, node message.NodeID, company message.CompanyID, replica uint64) uint64 {
+	return h.Replica(ctx, node, company, replica).Applied
+}
+
+// Replica is what a replica on a node says of itself, nothing if it does not answer.
+func (h *Heap) Replica(ctx context.Context, node message.NodeID, company message.CompanyID, replica uint64) (said message.ReplicaStatus) {
 	for _, r := range h.status(ctx, node).Replicas {
 		if r.Company == company && r.Replica == replica {
-			return r.Applied
+			return r
 		}
 	}
-	return 0
+	return said
 }

@@ -11,8 +11,9 @@ type ReplicaStatus struct {
 	Leader   *NodeID   `json:"leader"` // nil while there is none
 	Term     uint64    `json:"term"`
 	Applied  uint64    `json:"applied"`
-	Used     uint64    `json:"used"`     // bytes allocated, reserved and held as parts
-	Capacity uint64    `json:"capacity"` // bytes
+	Members  uint64    `json:"members,omitempty"` // the entry that changed its company's members last, as far as it has applied them
+	Used     uint64    `json:"used"`              // bytes allocated, reserved and held as parts
+	Capacity uint64    `json:"capacity"`          // bytes
 	Count    uint64    `json:"allocations"`
 	Room     uint64    `json:"room"`            // the largest size that a MALLOC would get
 	Bytes    uint64    `json:"resident"`        // bytes of pages that exist

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"dmalloc/message"
+	"dmalloc/owner"
 	"dmalloc/ring"
 )
 
@@ -116,6 +117,17 @@ func (n *Node) caughtUp(ctx context.Context, c *message.Company, node message.No
 		}
 	}
 	return its+lagMost >= most
+}
+
+// mayLead says whether who is to lead next has applied what the leader has, and the change of members by which it has
+// got its vote. Who does not know of its vote lets the leader's word pass, and the company takes nothing on until the
+// leader gives up waiting.
+func (n *Node) mayLead(ctx context.Context, company message.CompanyID, s owner.Step, applied, order uint64) bool {
+	return readyToLead(n.heap.Replica(ctx, s.Node, company, s.Replica), applied, order)
+}
+
+func readyToLead(heir message.ReplicaStatus, applied, order uint64) bool {
+	return heir.Replica != 0 && heir.Applied+lagMost >= applied && (heir.Members >= order || heir.Members == 0) // 0: a version that does not say
 }
 
 // lagMost is how many entries a replica may be behind others that were asked at another moment, under load.

@@ -202,7 +202,9 @@ func (n *Node) Status() message.NodeStatus {
 		}
 	}
 	for _, r := range n.host.Replicas() {
-		s.Replicas = append(s.Replicas, r.Status())
+		said := r.Status()
+		said.Members = r.Order()
+		s.Replicas = append(s.Replicas, said)
 	}
 	return s
 }

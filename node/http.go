@@ -53,6 +53,7 @@ func (w webHeap) Idempotent(id message.ClientID) web.Heap { return webHeap{w.Hea
 // counters are the numbers that other rooms keep, for STATS.
 func (n *Node) counters() []message.Counter {
 	out := []message.Counter{{Name: "raft_batches_refused", Value: n.inbox.Refused.Load()}, {Name: "malformed_requests", Value: n.stats.refused.Load()}}
+	out = append(out, n.host.Traffic()...)
 	out = append(out, n.leaseCounters()...)
 	out = append(out, n.runs.counters()...)
 	out = append(out, n.keeper.Counters()...)

@@ -172,6 +172,9 @@ func (n *Node) mend(r *owner.Replica, look bool) {
 			n.record(ctx, r, step, members)
 			return
 		}
+		if step.Kind == owner.Join && !r.Shorten() || step.Kind == owner.Handover && !n.mayLead(ctx, r.ID, step, applied, order) {
+			return // at one of the next ticks
+		}
 		if err := r.Take(ctx, step, d.Node(step.Node).Incarnation, order); err != nil {
 			n.cfg.Log.Warn("mend a company", "company", r.ID, "step", step, "error", err)
 			return

@@ -102,10 +102,11 @@ func decodeChunk(payload []byte) (c *pb.Chunk, err error) {
 type factory struct {
 	cfg     Config
 	ballots *ballots
+	traffic *traffic
 }
 
 func (f *factory) Create(nh config.NodeHostConfig, messages raftio.MessageHandler, chunks raftio.ChunkHandler) raftio.ITransport {
-	return &raftTransport{owner: f.cfg, ballots: f.ballots, cfg: nh, messages: messages, chunks: chunks}
+	return &raftTransport{owner: f.cfg, ballots: f.ballots, traffic: f.traffic, cfg: nh, messages: messages, chunks: chunks}
 }
 
 // Validate accepts the logical addresses of this cluster's nodes.
@@ -117,6 +118,7 @@ func (f *factory) Validate(address string) bool {
 type raftTransport struct {
 	owner    Config
 	ballots  *ballots
+	traffic  *traffic
 	cfg      config.NodeHostConfig
 	messages raftio.MessageHandler
 	chunks   raftio.ChunkHandler
@@ -198,13 +200,15 @@ func (t *raftTransport) connect(ctx context.Context, address string) (*connectio
 	if !ok {
 		return nil, message.Errorf(message.Internal, "%s is no Raft address", address)
 	}
-	return &connection{ctx, t.owner.Carrier, t.ballots, n, i}, nil
+	return &connection{ctx, t.owner.Carrier, t.ballots, t.traffic, reached{}, n, i}, nil
 }
 
 type connection struct {
 	ctx         context.Context
 	carrier     Carrier
 	ballots     *ballots
+	traffic     *traffic
+	reached     reached // of the one goroutine that sends batches
 	to          message.NodeID
 	incarnation uint64
 }
@@ -222,6 +226,11 @@ func (c *connection) SendMessageBatch(b pb.MessageBatch) error {
 	if err != nil {
 		return fmt.Errorf("encode a Raft batch: %w", err)
 	}
+	size := 0
+	for _, p := range parts {
+		size += len(p)
+	}
+	c.traffic.count(c.reached, b.Requests, size)
 	_ = c.carrier.SendRaft(c.to, c.incarnation, parts...)
 	return nil
 }
@@ -231,5 +240,6 @@ func (c *connection) SendChunk(chunk pb.Chunk) error {
 	if err != nil {
 		return fmt.Errorf("encode a snapshot chunk: %w", err)
 	}
+	c.traffic.snapshot.Add(uint64(len(payload)))
 	return c.carrier.SendChunk(c.ctx, c.to, c.incarnation, payload)
 }

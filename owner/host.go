@@ -65,6 +65,7 @@ type Host struct {
 	clock   boottime.Clock
 	lease   time.Duration // of a leader that was confirmed, from when that was asked for
 	ballots *ballots
+	traffic *traffic
 
 	mu       sync.RWMutex
 	replicas map[message.CompanyID]*Replica
@@ -83,7 +84,6 @@ type Host struct {
 const (
 	maxInMemLog  = 64 << 20  // bytes of unapplied entries a replica holds before it slows its clients down
 	maxRaftQueue = 128 << 20 // bytes of Dragonboat's queues to and from a peer
-	keptEntries  = 256       // entries kept behind a snapshot, so that a follower a little late needs no snapshot
 )
 
 // Open checks the kept files and opens them. A *tanlog.DamageError means that they were altered, a
@@ -111,7 +111,7 @@ func Open(cfg Config) (*Host, error) {
 	}
 	h := &Host{cfg: cfg, origin: binary.LittleEndian.Uint64(random[:]) | 1, replicas: map[message.CompanyID]*Replica{},
 		nodes: map[[2]uint64]message.NodeID{}, strangers: map[message.CompanyID]raftio.LeaderInfo{}, outgrown: make(chan message.CompanyID, message.MaxCompany+1),
-		disk: disk}
+		disk: disk, traffic: &traffic{}}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	election := time.Duration(cfg.Settings.Election*cfg.Settings.Tick) * time.Millisecond
 	h.lease, h.ballots = leaseOf(election), newBallots(h.clock.Now, bindingOf(election), h.barLease)
@@ -132,7 +132,7 @@ func Open(cfg Config) (*Host, error) {
 		RaftEventListener:   listener{h},
 		Expert: config.ExpertConfig{
 			LogDBFactory:     logFactory{},
-			TransportFactory: &factory{cfg: cfg, ballots: h.ballots},
+			TransportFactory: &factory{cfg: cfg, ballots: h.ballots, traffic: h.traffic},
 			LogDB:            logdb,
 			Engine: config.EngineConfig{ExecShards: shards, CommitShards: shards, ApplyShards: shards,
 				SnapshotShards: 1, CloseShards: 1},
@@ -199,13 +199,7 @@ func (h *Host) Start(seat Seat, state Machine) (*Replica, error) {
 		}
 	}
 	m := &machine{id: seat.Company, generation: seat.Generation, origin: h.origin, observer: h.cfg.Observer, state: state, waiting: map[uint64]chan []company.Result{}}
-	m.outgrown = func() {
-		select {
-		case h.outgrown <- seat.Company:
-		default:
-			m.asked.Store(false)
-		}
-	}
+	h.outgrow(m, seat.Company)
 	r := newReplica(h, seat, m)
 	h.mu.Lock()
 	h.replicas[seat.Company] = r
@@ -325,27 +319,6 @@ func (h *Host) Kept() map[message.CompanyID]uint64 {
 		}
 	}
 	return kept
-}
-
-// snapshots asks for a snapshot of each company whose log has outgrown it, one after another.
-func (h *Host) snapshots() {
-	for {
-		select {
-		case <-h.ctx.Done():
-			return
-		case id := <-h.outgrown:
-			ctx, cancel := context.WithTimeout(h.ctx, time.Minute)
-			// A refusal is no failure: the log keeps everything, and its growth will ask again.
-			r := h.Replica(id)
-			if r == nil {
-				cancel()
-				continue
-			}
-			_, _ = h.nh.SyncRequestSnapshot(ctx, r.shard(), dragonboat.SnapshotOption{OverrideCompactionOverhead: true, CompactionOverhead: keptEntries})
-			cancel()
-			r.machine.asked.Store(false)
-		}
-	}
 }
 
 func (h *Host) observe(queued, begin, end time.Time) {

@@ -65,16 +65,17 @@ func (n *numbers) Snapshot() io.WriterTo {
 	return s
 }
 
-func (n *numbers) Load(r io.Reader) error {
+func (n *numbers) Load(r io.Reader) (install func(), err error) {
 	b, err := io.ReadAll(r)
 	if err != nil || len(b) < 8 || len(b)%8 != 0 {
-		return fmt.Errorf("a snapshot of %d bytes, %v", len(b), err)
+		return nil, fmt.Errorf("a snapshot of %d bytes, %v", len(b), err)
 	}
-	n.index, n.seqs = binary.LittleEndian.Uint64(b), nil
-	for b = b[8:]; len(b) > 0; b = b[8:] {
-		n.seqs = append(n.seqs, binary.LittleEndian.Uint64(b))
-	}
-	return nil
+	return func() {
+		n.index, n.seqs = binary.LittleEndian.Uint64(b), nil
+		for b = b[8:]; len(b) > 0; b = b[8:] {
+			n.seqs = append(n.seqs, binary.LittleEndian.Uint64(b))
+		}
+	}, nil
 }
 
 type image []byte

@@ -10,7 +10,8 @@ import (
 	"github.com/lni/dragonboat/v4/raftpb"
 )
 
-// logFactory makes tan's log, without the syncs that Raft does not need.
+// logFactory makes tan's logs, without the syncs that Raft does not need, and read in pieces. Its name is that of the
+// log itself, for that is what the files say.
 type logFactory struct{}
 
 func (logFactory) Name() string { return tan.Factory.Name() }
@@ -20,7 +21,7 @@ func (logFactory) Create(cfg config.NodeHostConfig, hear config.LogDBCallback, d
 	if err != nil {
 		return nil, err
 	}
-	return &stateLog{ILogDB: db, states: map[replicaKey]raftpb.State{}}, nil
+	return pieces{&stateLog{ILogDB: db, states: map[replicaKey]raftpb.State{}}}, nil
 }
 
 type replicaKey struct{ shard, replica uint64 }

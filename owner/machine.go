@@ -13,12 +13,13 @@ import (
 )
 
 // Machine is what an owner replicates: a heap company, or the directory. Apply is exclusive, Read and
-// Status run beside each other, and a Snapshot is written while Apply goes on.
+// Status run beside each other, and a Snapshot is written while Apply goes on. Load runs beside Read and Status, for it
+// takes long; what it has read becomes the state by install, which is exclusive and takes no time.
 type Machine interface {
 	Apply(index uint64, b *message.Batch) company.Applied
 	Read(m *message.Message) *message.Message
 	Snapshot() io.WriterTo
-	Load(r io.Reader) error
+	Load(r io.Reader) (install func(), err error)
 	Index() uint64 // of the last entry that it holds
 	Bytes() uint64 // roughly how much a snapshot would hold
 }
@@ -36,12 +37,9 @@ func (h *Heap) Seed() io.WriterTo { return h.Company.Snapshot().Anew() }
 
 func (h *Heap) Snapshot() io.WriterTo { return h.Company.Snapshot() }
 
-func (h *Heap) Load(r io.Reader) error {
+func (h *Heap) Load(r io.Reader) (install func(), err error) {
 	c, err := company.Load(r, h.cfg)
-	if err == nil {
-		h.Company = c
-	}
-	return err
+	return func() { h.Company = c }, err
 }
 
 func (h *Heap) Index() uint64 { return h.Company.Status().Index }
@@ -59,12 +57,9 @@ func NewDirectory(d *message.Directory) *Directory { return &Directory{directory
 
 func (d *Directory) Snapshot() io.WriterTo { return d.State.Snapshot() }
 
-func (d *Directory) Load(r io.Reader) error {
+func (d *Directory) Load(r io.Reader) (install func(), err error) {
 	s, err := directory.Load(r)
-	if err == nil {
-		d.State = s
-	}
-	return err
+	return func() { d.State = s }, err
 }
 
 func (d *Directory) Bytes() uint64 { return 4096 }
@@ -91,7 +86,10 @@ type machine struct {
 
 	applied atomic.Uint64 // Raft's index of the last entry that state holds
 	asked   atomic.Bool   // for a snapshot that has not ended
-	logged  uint64        // bytes applied since the last snapshot; only the apply goroutine
+	saved   atomic.Int64  // when that ended last, in nanoseconds since 1970
+	logged  atomic.Uint64 // bytes applied since the last snapshot
+	entries atomic.Uint64 // applied since then
+	recent  recent        // under mu
 	saving  saving        // which snapshots are being written; under mu
 
 	keep sums // for VERIFY
@@ -145,6 +143,10 @@ func (c *machine) Update(entries []sm.Entry) ([]sm.Entry, error) {
 		index := indexIn(c.generation, e.Index)
 		applied := c.state.Apply(index, b)
 		c.keep.applied(index, c.state)
+		size := uint64(len(e.Cmd)) + entryOverhead
+		c.recent.add(size)
+		c.logged.Add(size)
+		c.entries.Add(1)
 		c.mu.Unlock()
 		c.applied.Store(e.Index)
 		if c.observer != nil {
@@ -153,14 +155,13 @@ func (c *machine) Update(entries []sm.Entry) ([]sm.Entry, error) {
 		if b.Origin == c.origin {
 			c.deliver(b.Number, applied.Results)
 		}
-		c.logged += uint64(len(e.Cmd)) + entryOverhead
 	}
-	if c.logged > minLog {
+	if logged := c.logged.Load(); logged > minLog {
 		c.mu.RLock()
 		state := c.state.Bytes()
 		c.mu.RUnlock()
-		if c.logged > logMultiple*state && c.asked.CompareAndSwap(false, true) {
-			c.outgrown()
+		if logged > logMultiple*state {
+			c.ask()
 		}
 	}
 	return entries, nil
@@ -195,7 +196,8 @@ func (c *machine) Lookup(any) (any, error) {
 func (c *machine) PrepareSnapshot() (any, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.logged = 0
+	c.logged.Store(0)
+	c.entries.Store(0)
 	c.saving.prepare(c.state)
 	return c.state.Snapshot(), nil
 }
@@ -229,16 +231,18 @@ func (w stopWriter) Write(p []byte) (int, error) {
 }
 
 func (c *machine) RecoverFromSnapshot(r io.Reader, _ []sm.SnapshotFile, _ <-chan struct{}) error {
-	c.mu.Lock()
-	err := c.state.Load(r)
-	if err == nil {
-		c.applied.Store(rawIndex(c.generation, c.state.Index()))
+	install, err := c.state.Load(r) // nothing is applied meanwhile, and who asks how far this replica is gets an answer
+	if err != nil {
+		return err
 	}
+	c.mu.Lock()
+	install()
+	c.applied.Store(rawIndex(c.generation, c.state.Index()))
 	c.mu.Unlock()
-	if err == nil && c.observer != nil {
+	if c.observer != nil {
 		c.observer.Restored(c.id)
 	}
-	return err
+	return nil
 }
 
 func (c *machine) Close() error { return nil }

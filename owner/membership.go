@@ -33,6 +33,20 @@ func (r *Replica) Members(ctx context.Context, d *message.Directory) (Members, u
 	return out, m.ConfigChangeID, nil
 }
 
+// Order is the entry that changed the members last, as far as this replica has applied them; 0 if it has none.
+func (r *Replica) Order() uint64 {
+	info := r.host.nh.GetNodeHostInfo(dragonboat.NodeHostInfoOption{SkipLogInfo: true})
+	if info == nil {
+		return 0
+	}
+	for _, s := range info.ShardInfoList {
+		if s.ShardID == r.shard() && s.ReplicaID == r.Replica {
+			return s.ConfigChangeIndex
+		}
+	}
+	return 0
+}
+
 // Counts says whether a replica belongs to the company now, with or without a vote.
 func (r *Replica) Counts(ctx context.Context, replica uint64) (bool, error) {
 	m, err := r.host.nh.SyncGetShardMembership(ctx, r.shard())

@@ -1,6 +1,7 @@
 package owner
 
 import (
+	"slices"
 	"sync/atomic"
 	"testing"
 
@@ -43,6 +44,38 @@ func TestPlanReplacesInOrder(t *testing.T) {
 		if steps[i] != want[i] {
 			t.Fatalf("steps %v, want %v", steps, want)
 		}
+	}
+}
+
+// A leader that is to go hands over before it is removed, to the one that takes its place, and only when that has a vote.
+func TestPlanHandsOverFirst(t *testing.T) {
+	owners := []message.Owner{{Node: 0, Replica: 1}, {Node: 1, Replica: 2}, {Node: 2, Replica: 3}, {Node: 3, Replica: 4, Joining: true, Instead: 1}}
+	now := Members{Voting: map[uint64]message.NodeID{1: 0, 2: 1, 3: 2}, Joining: map[uint64]message.NodeID{}, Gone: map[uint64]bool{}}
+	leads := uint64(1)
+	var steps []Step
+	for range 6 {
+		s := Plan(&message.Company{Owners: owners, Next: 5}, now, leads, func(uint64) bool { return true }, nobody)
+		steps = append(steps, s)
+		switch s.Kind {
+		case Join:
+			now.Joining[s.Replica] = s.Node
+		case Promote:
+			delete(now.Joining, s.Replica)
+			now.Voting[s.Replica] = s.Node
+		case Handover:
+			leads = s.Replica
+		case Remove:
+			if s.Replica == leads {
+				t.Fatalf("the leader is removed: %v", steps)
+			}
+			delete(now.Voting, s.Replica)
+			now.Gone[s.Replica] = true
+		case Record:
+			owners = []message.Owner{{Node: 3, Replica: 4}, owners[1], owners[2]}
+		}
+	}
+	if want := []Step{{Join, 4, 3}, {Promote, 4, 3}, {Handover, 4, 3}, {Remove, 1, 0}, {Record, 4, 3}, {}}; !slices.Equal(steps, want) {
+		t.Errorf("steps %v, want %v", steps, want)
 	}
 }
 

@@ -111,14 +111,17 @@ func (h *Host) syncDir() error {
 func (h *Host) plantSeed(seat Seat, state Machine) error {
 	path := h.seedPath(seat.Company, seat.Replica)
 	return h.disk.run(func() error {
+		var install func()
 		f, err := h.disk.fs.Open(path)
 		if err == nil {
-			err = errors.Join(state.Load(bufio.NewReaderSize(f, 1<<20)), f.Close())
+			install, err = state.Load(bufio.NewReaderSize(f, 1<<20))
+			err = errors.Join(err, f.Close())
 		}
 		if err != nil {
 			return &message.Error{Code: message.Corrupt, Err: err, Text: fmt.Sprintf(
 				"company %s began anew here with what %s holds, and that cannot be read: %v; put the file back from a copy, nobody else has it", seat.Company, path, err)}
 		}
+		install()
 		return nil
 	})
 }

@@ -354,16 +354,6 @@ func (s *scaling) Rest(ctx context.Context) (scale.Rest, error) {
 		Bytes: float64(to.bytes-from.bytes) / seconds, Resident: float64(to.resident) / float64(to.nodes)}, nil
 }
 
-// pause waits, or ends with ctx.
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-time.After(d):
-		return nil
-	}
-}
-
 // Fill allocates.
 func (s *scaling) Fill(ctx context.Context, live int) (scale.Memory, error) {
 	var heaps []bench.Heap
