@@ -243,3 +243,36 @@ func TestLogIsSyncedBeforeWhatTellsOfIt(t *testing.T) {
 		t.Error("another log was synced, too")
 	}
 }
+
+// What is gathered may be written, and fail, for somebody who opens the log. Who writes it must hear of that, too: the sync
+// would else vouch for bytes that are not there.
+func TestFailureOfLogStays(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.log")
+	fsys := Wrap(vfs.Default, Options{Log: isLog})
+	f, err := fsys.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	log := f.(*file).File.(*bulkFile)
+	good := log.file
+	readOnly, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer readOnly.Close()
+	log.file = readOnly
+	if _, err := f.Write(make([]byte, logBlock)); err != nil {
+		t.Fatalf("what is gathered failed: %v", err)
+	}
+	if _, err := fsys.Open(path); err == nil {
+		t.Error("a log is opened that cannot be written")
+	}
+	log.file = good // as if there were room again
+	if _, err := f.Write(make([]byte, 100)); err == nil {
+		t.Error("something was written behind what is missing")
+	}
+	if err := f.Sync(); err == nil {
+		t.Error("a log is synced of which something is missing")
+	}
+}
