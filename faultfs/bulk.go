@@ -60,6 +60,7 @@ type bulkFile struct {
 	buffer   *[]byte      // nil: nothing is gathered
 	from, to int          // of the buffer that are gathered, from being off modulo sector; the file's last is before them
 	indirect bool         // it is no log, its file system does not do it, or the disk wants more than we align to
+	failed   error        // what was appended is not all in the file, whoever was told: nothing is appended or synced any more
 }
 
 // Write appends. A piece that ends with a block of the log is followed by more, or by a sync; anything else ends a
@@ -98,7 +99,11 @@ func (f *bulkFile) Write(p []byte) (int, error) {
 
 // through appends by way of the page cache.
 func (f *bulkFile) through(p []byte) error {
+	if f.failed != nil {
+		return f.failed
+	}
 	_, err := f.file.WriteAt(p, f.off)
+	f.failed = err
 	f.cached = min(f.cached, f.off)
 	f.passed(p)
 	return err
@@ -117,8 +122,8 @@ func (f *bulkFile) passed(p []byte) {
 
 // flush writes what is gathered.
 func (f *bulkFile) flush() error {
-	if f.buffer == nil {
-		return nil
+	if f.buffer == nil || f.failed != nil {
+		return f.failed
 	}
 	buffer, p := f.buffer, (*f.buffer)[f.from:f.to]
 	f.buffer = nil
@@ -126,6 +131,7 @@ func (f *bulkFile) flush() error {
 	if whole := f.to - f.to%sector; len(p) >= bulkFrom && !f.indirect {
 		wrote, err := f.direct((*buffer)[:whole])
 		if err != nil {
+			f.failed = err
 			return err
 		}
 		if wrote {

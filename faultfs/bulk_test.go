@@ -202,3 +202,77 @@ func TestFailuresOfLogsAreTold(t *testing.T) {
 	}
 	_ = f.Close()
 }
+
+// An index or a manifest is not on the disk before what it says of the log beside it. Dragonboat's log writes both when
+// it has not synced the last state.
+func TestLogIsSyncedBeforeWhatTellsOfIt(t *testing.T) {
+	dir, other := t.TempDir(), t.TempDir()
+	fsys := Wrap(vfs.Default, Options{Log: isLog})
+	create := func(dir, name string) vfs.File {
+		t.Helper()
+		f, err := fsys.Create(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = f.Close() })
+		return f
+	}
+	watch := func(f vfs.File) *watched {
+		log := f.(*file).File.(*bulkFile)
+		w := &watched{File: log.file.(*os.File), cached: map[int64]bool{}}
+		log.file = w
+		return w
+	}
+	log, beside, elsewhere := create(dir, "1.log"), create(dir, "1.index.tmp"), create(other, "1.log")
+	w, far := watch(log), watch(elsewhere)
+	for _, f := range []vfs.File{log, elsewhere} {
+		for _, p := range [][]byte{make([]byte, 100), make([]byte, logBlock-100)} { // the second is gathered
+			if _, err := f.Write(p); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := beside.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(filepath.Join(dir, "1.log"))
+	if err != nil || info.Size() != logBlock || len(w.cached) > 0 {
+		t.Errorf("an index is synced, and of its log %v bytes are written (%v), sectors %v in the page cache alone", info.Size(), err, w.cached)
+	}
+	if len(far.cached) == 0 {
+		t.Error("another log was synced, too")
+	}
+}
+
+// What is gathered may be written, and fail, for somebody who opens the log. Who writes it must hear of that, too: the sync
+// would else vouch for bytes that are not there.
+func TestFailureOfLogStays(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.log")
+	fsys := Wrap(vfs.Default, Options{Log: isLog})
+	f, err := fsys.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	log := f.(*file).File.(*bulkFile)
+	good := log.file
+	readOnly, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer readOnly.Close()
+	log.file = readOnly
+	if _, err := f.Write(make([]byte, logBlock)); err != nil {
+		t.Fatalf("what is gathered failed: %v", err)
+	}
+	if _, err := fsys.Open(path); err == nil {
+		t.Error("a log is opened that cannot be written")
+	}
+	log.file = good // as if there were room again
+	if _, err := f.Write(make([]byte, 100)); err == nil {
+		t.Error("something was written behind what is missing")
+	}
+	if err := f.Sync(); err == nil {
+		t.Error("a log is synced of which something is missing")
+	}
+}

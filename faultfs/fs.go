@@ -5,6 +5,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"sync"
 
 	"github.com/lni/vfs"
@@ -20,7 +21,8 @@ type Options struct {
 	// nil and 0: none. Dragonboat reserves only for files that it knows to be the system's, not for wrapped ones.
 	Reserve func(path string) int64
 	// Log says which new files are logs: only appended to, and seldom read. What is appended to them in bulk goes around the
-	// page cache where the system can do it. nil: none.
+	// page cache where the system can do it. Before another file of a log's directory is synced, the log is: such a file
+	// says where in the log something is, or that it is nowhere else any more. nil: none.
 	Log func(path string) bool
 }
 
@@ -115,6 +117,22 @@ func (f *filesystem) log(path string, inner vfs.File) vfs.File {
 	return b
 }
 
+// logsFirst syncs the logs that a file may tell of. Dragonboat's log does not: it has the index say where in a log the latest
+// state is, and closes that log, when the state was written and not synced.
+func (f *filesystem) logsFirst(path string) error {
+	if f.o.Log == nil || f.o.Log(path) {
+		return nil
+	}
+	var err error
+	f.logs.Range(func(name, log any) bool {
+		if filepath.Dir(name.(string)) == filepath.Dir(path) {
+			err = f.told("sync", name.(string), log.(*bulkFile).Sync())
+		}
+		return err == nil
+	})
+	return err
+}
+
 // Open finds in a file all that was written to it, also what a log has not passed on yet.
 func (f *filesystem) Open(path string, opts ...vfs.OpenOption) (vfs.File, error) {
 	if b, ok := f.logs.Load(path); ok {
@@ -204,6 +222,9 @@ func (f *file) WriteAt(p []byte, at int64) (int, error) {
 func (f *file) Sync() error {
 	if err := f.fs.o.Disk.BeforeSync(); err != nil {
 		return f.fs.told("sync", f.path, &fs.PathError{Op: "sync", Path: f.path, Err: err})
+	}
+	if err := f.fs.logsFirst(f.path); err != nil {
+		return err
 	}
 	return f.fs.told("sync", f.path, f.File.Sync())
 }

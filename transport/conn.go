@@ -205,7 +205,7 @@ func (c *conn) send(f *frame, m *message.Message) (verdict, error) {
 	switch v {
 	case queued:
 		c.t.count(framesOut)
-		if !c.t.together.holds(c.queue) {
+		if !c.t.together.holds(c.queue) || c.queue.much() {
 			c.queue.tell()
 		}
 	case closed:

@@ -99,14 +99,22 @@ func (q *queue) rouse() {
 	}
 }
 
-// tell wakes the writer for what was put, unless somebody will flush.
+// tell wakes the writer for what was put, unless somebody will flush. It does not wait for that with more than flush
+// writes: long answers would fill the queue, and be refused, with nobody to empty it.
 func (q *queue) tell() {
 	q.mu.Lock()
-	held := q.corks > 0 || q.writing
+	held := q.writing || q.corks > 0 && q.bytes <= directMost
 	q.mu.Unlock()
 	if !held {
 		q.rouse()
 	}
+}
+
+// much says whether more waits than flush writes.
+func (q *queue) much() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.bytes > directMost
 }
 
 // cork has tell and flush wait for uncork.

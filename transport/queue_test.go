@@ -302,3 +302,32 @@ func TestFlushLeavesTheRest(t *testing.T) {
 		t.Errorf("%d bytes still counted; got\n%q, want\n%q", q.bytes, got, want)
 	}
 }
+
+// The writer does not wait for who answers many at once when their answers are long: there may be more than the queue takes.
+func TestLongAnswersAreNotHeldBack(t *testing.T) {
+	tr := start(t, Config{Self: 0, Cluster: testCluster, Incarnation: 1, Listener: listen(t)})
+	for name, during := range map[string]func(q *queue, f func()){
+		"together": func(_ *queue, f func()) { tr.Together(f) },
+		"corked":   func(q *queue, f func()) { q.cork(); f(); q.uncork() },
+	} {
+		c := &conn{t: tr, queue: newQueue(1 << 20)}
+		woken := func() bool {
+			select {
+			case <-c.queue.wake:
+				return true
+			default:
+				return false
+			}
+		}
+		during(c.queue, func() {
+			for _, n := range []int{10, directMost} {
+				if v, err := c.send(&frame{kind: kindAnswer, payload: make([]byte, n)}, nil); v != queued || err != nil {
+					t.Fatal(v, err)
+				}
+				if long := n == directMost; woken() != long {
+					t.Errorf("%s: after an answer of %d bytes the writer was woken: %v", name, n, !long)
+				}
+			}
+		})
+	}
+}
