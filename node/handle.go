@@ -201,11 +201,7 @@ func (n *Node) Status() message.NodeStatus {
 			s.Delays = append(s.Delays, message.Delay{Node: other.ID, US: d.Microseconds()})
 		}
 	}
-	for _, r := range n.host.Replicas() {
-		said := r.Status()
-		said.Members = r.Order()
-		s.Replicas = append(s.Replicas, said)
-	}
+	s.Replicas = n.host.Status()
 	return s
 }
 

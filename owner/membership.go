@@ -33,18 +33,22 @@ func (r *Replica) Members(ctx context.Context, d *message.Directory) (Members, u
 	return out, m.ConfigChangeID, nil
 }
 
-// Order is the entry that changed the members last, as far as this replica has applied them; 0 if it has none.
-func (r *Replica) Order() uint64 {
-	info := r.host.nh.GetNodeHostInfo(dragonboat.NodeHostInfoOption{SkipLogInfo: true})
-	if info == nil {
-		return 0
-	}
-	for _, s := range info.ShardInfoList {
-		if s.ShardID == r.shard() && s.ReplicaID == r.Replica {
-			return s.ConfigChangeIndex
+// Status is what all replicas of this node know of themselves, by company, with the entry that changed the members last
+// as far as each has applied them. Dragonboat tells that of all its groups at once, so it is asked once.
+func (h *Host) Status() []message.ReplicaStatus {
+	members := map[replicaKey]uint64{}
+	if info := h.nh.GetNodeHostInfo(dragonboat.NodeHostInfoOption{SkipLogInfo: true}); info != nil {
+		for _, s := range info.ShardInfoList {
+			members[replicaKey{s.ShardID, s.ReplicaID}] = s.ConfigChangeIndex
 		}
 	}
-	return 0
+	var all []message.ReplicaStatus
+	for _, r := range h.Replicas() {
+		s := r.Status()
+		s.Members = members[replicaKey{r.shard(), r.Replica}]
+		all = append(all, s)
+	}
+	return all
 }
 
 // Counts says whether a replica belongs to the company now, with or without a vote.

@@ -205,7 +205,7 @@ func (w *growthWatch) moved(ctx context.Context) error {
 	share := float64(len(w.data)) * growthPiece * float64(s.Replicas) / float64(w.f.up.nodes+1)
 	got, log, again, snapshots := sent(gotBytes), sent(logBytes), sent(againBytes), sent(snapshotBytes)
 	row := map[string]any{"operation": "node add, idle", "seconds": seconds - settledFor.Seconds(), "bytes": got, "log": log, "log_again": again,
-		"snapshots": snapshots, "replicas": replicas, "least": least, "share": share, "ratio": got / least, "ratio_of_share": got / share}
+		"snapshots": snapshots, "replicas": replicas, "least": least, "share": share, "ratio": times(got, least), "ratio_of_share": times(got, share)}
 	if w.f.output == "json" {
 		return json.NewEncoder(os.Stdout).Encode(row)
 	}
@@ -214,6 +214,15 @@ func (w *growthWatch) moved(ctx context.Context) error {
 	fmt.Printf("  the %d replicas that moved hold %.0f MiB, the least that can be sent: %.2f times; an even share of the new node is %.0f MiB: %.2f times\n",
 		replicas, least/mib, got/least, share/mib, got/share)
 	return nil
+}
+
+// times is how many times something another is; nil of nothing, which JSON has no number for. Replicas that hold nothing
+// may be all that move.
+func times(something, of float64) any {
+	if of <= 0 {
+		return nil
+	}
+	return something / of
 }
 
 // loaded has clients write and read while something is done and until all is settled, and says what they noticed. It
