@@ -27,7 +27,7 @@ type ServerConfig struct {
 
 // Serve runs one replica for clients of other processes until ctx ends. What it is asked with WRITE is one proposal,
 // with READ one linearizable read, in the group that the message's company numbers, from 0; WHOISLEADER tells the index of
-// that group's leader in Value. Each replica takes the lead of its share of the groups once.
+// that group's leader in Value. Of several groups each replica takes the lead of its share once.
 func Serve(ctx context.Context, cfg ServerConfig) error {
 	if cfg.Index < 0 || cfg.Index >= len(cfg.Raft) {
 		return message.Errorf(message.InvalidArgument, "replica %d is none of %d", cfg.Index, len(cfg.Raft))
@@ -48,8 +48,10 @@ func Serve(ctx context.Context, cfg ServerConfig) error {
 		nh.Close()
 		return err
 	}
-	for g := cfg.Index; g < cfg.groups(); g += len(cfg.Raft) {
-		s.lead(ctx, g, uint64(cfg.Index+1))
+	if cfg.groups() > 1 { // of one, whoever was elected leads: clients may have found it already
+		for g := cfg.Index; g < cfg.groups(); g += len(cfg.Raft) {
+			s.lead(ctx, g, uint64(cfg.Index+1))
+		}
 	}
 	<-ctx.Done()
 	err = t.Close()
