@@ -230,13 +230,7 @@ const unseen = ^uint64(0) >> valueSpare << valueSpare
 // A sum tells what was added to, unless there is more to add than a value has room for: then all stays as it is.
 func resolve(ops []Op) []Op {
 	out := slices.Clone(ops)
-	var sum uint64
-	for _, o := range ops {
-		if o.Do == Add {
-			sum += o.Arg
-		}
-	}
-	if sum >= 1<<valueSpare {
+	if !sumsTell(ops) {
 		return out
 	}
 	first := map[uint64]int64{} // when the first returned who saw a value

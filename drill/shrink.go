@@ -123,17 +123,22 @@ func units(s Space, ops []Op) [][]int {
 	return append(out, valueUnits(ops)...)
 }
 
-// valueUnits are the calls about each value, written or from the beginning. A value leaves eight bits for what is added to it, so
-// that sums tell what they come from, unless there is more to add than fits. An addition of unknown outcome
-// may belong to any value, so it stays.
-func valueUnits(ops []Op) [][]int {
+// sumsTell says whether what was added fits into the bits that values leave for it.
+func sumsTell(ops []Op) bool {
 	var sum uint64
 	for _, o := range ops {
 		if o.Do == Add {
 			sum += o.Arg
 		}
 	}
-	if sum >= 1<<valueSpare {
+	return sum < 1<<valueSpare
+}
+
+// valueUnits are the calls about each value, written or from the beginning. A value leaves eight bits for what is added to it, so
+// that sums tell what they come from, unless there is more to add than fits. An addition of unknown outcome
+// may belong to any value, so it stays.
+func valueUnits(ops []Op) [][]int {
+	if !sumsTell(ops) {
 		return nil
 	}
 	base := func(v uint64) uint64 { return v >> valueSpare << valueSpare }
