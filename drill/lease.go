@@ -63,24 +63,28 @@ func (c *caller) lease(ctx context.Context, t *target, mode string, length time.
 
 // release gives back the lease of a cell's block, if the node has it still.
 func (c *caller) release(ctx context.Context, t *target) {
-	ctx, cancel := context.WithTimeout(ctx, min(c.timeout, leaseWait))
-	defer cancel()
-	o := c.op(t, Sync)
-	o.Client, o.Call = c.log.client, c.log.r.stamp()
-	if _, err := c.heap.Release(ctx, t.addr); err == nil {
-		c.log.released++
-		c.told(o)
-	}
+	c.writeBack(ctx, t, &c.log.released, func(ctx context.Context) error {
+		_, err := c.heap.Release(ctx, t.addr)
+		return err
+	})
 }
 
 // sync has the node write back what it has absorbed of a cell's block.
 func (c *caller) sync(ctx context.Context, t *target) {
+	c.writeBack(ctx, t, &c.log.synced, func(ctx context.Context) error {
+		_, err := c.heap.Sync(ctx, t.addr)
+		return err
+	})
+}
+
+// writeBack does what leaves nothing of a cell at its node alone, and counts it.
+func (c *caller) writeBack(ctx context.Context, t *target, count *int, do func(context.Context) error) {
 	ctx, cancel := context.WithTimeout(ctx, min(c.timeout, leaseWait))
 	defer cancel()
 	o := c.op(t, Sync)
 	o.Client, o.Call = c.log.client, c.log.r.stamp()
-	if _, err := c.heap.Sync(ctx, t.addr); err == nil {
-		c.log.synced++
+	if do(ctx) == nil {
+		*count++
 		c.told(o)
 	}
 }
