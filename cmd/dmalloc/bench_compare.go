@@ -86,15 +86,25 @@ func compareRows() string {
 	return b.String()
 }
 
+// checkRounds judges how often and for how long is measured.
+func checkRounds(rounds int, length, warmup time.Duration) error {
+	switch {
+	case rounds < 1:
+		return usage("--rounds %d: measure at least once", rounds)
+	case length < 50*time.Millisecond || length > longest:
+		return usage("--for %v: a measurement takes 50ms to %v", length, longest)
+	case warmup < 0 || warmup > longest/4:
+		return usage("--warmup %v: use 0s to %v", warmup, longest/4)
+	}
+	return nil
+}
+
 // check judges the command line.
 func (f *compareFlags) check() ([]compare.Row, error) {
+	if err := checkRounds(f.rounds, f.length, f.warmup); err != nil {
+		return nil, err
+	}
 	switch {
-	case f.rounds < 1:
-		return nil, usage("--rounds %d: measure at least once", f.rounds)
-	case f.length < 50*time.Millisecond || f.length > longest:
-		return nil, usage("--for %v: a measurement takes 50ms to %v", f.length, longest)
-	case f.warmup < 0 || f.warmup > longest/4:
-		return nil, usage("--warmup %v: use 0s to %v", f.warmup, longest/4)
 	case f.replicas < 1 || f.replicas > 9:
 		return nil, usage("--replicas %d: use 1 to 9", f.replicas)
 	case f.size < 1<<20:

@@ -98,13 +98,10 @@ func scaleRows() string {
 
 // check judges the command line.
 func (f *scaleFlags) check() ([]scale.Sweep, error) {
+	if err := checkRounds(f.rounds, f.length, f.warmup); err != nil {
+		return nil, err
+	}
 	switch {
-	case f.rounds < 1:
-		return nil, usage("--rounds %d: measure at least once", f.rounds)
-	case f.length < 50*time.Millisecond || f.length > longest:
-		return nil, usage("--for %v: a measurement takes 50ms to %v", f.length, longest)
-	case f.warmup < 0 || f.warmup > longest/4:
-		return nil, usage("--warmup %v: use 0s to %v", f.warmup, longest/4)
 	case f.limit <= 0:
 		return nil, usage("--limit %v: some time is needed", f.limit)
 	case f.output != "table" && f.output != "json":
