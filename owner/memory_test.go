@@ -91,7 +91,7 @@ func TestQueuesShareABound(t *testing.T) {
 	}
 	a.close()
 	for b.load() > 0 {
-		b.done(len(b.take(nil)))
+		b.done(len(b.take(nil)), 0)
 	}
 	if all.Load() != 0 {
 		t.Errorf("%d bytes are counted in empty queues", all.Load())

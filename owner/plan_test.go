@@ -117,7 +117,7 @@ func TestQueue(t *testing.T) {
 				return
 			}
 			if len(want)-len(got) < under { // it waits for what is under way
-				q.done(under)
+				q.done(under, 0)
 				under = 0
 			}
 			size := 0
@@ -194,7 +194,7 @@ func TestGroupCommit(t *testing.T) {
 	take(2) // 4 under way
 	put(3)
 	waits()
-	q.done(1)
+	q.done(1, 0)
 	take(3)
 	put(1)
 	waits()
@@ -202,7 +202,7 @@ func TestGroupCommit(t *testing.T) {
 	take(2) // a leader's first entry waits for nothing
 	put(1)
 	waits()
-	q.done(q.under)
+	q.done(q.under, 0)
 	take(1)
 	put(2)
 	take(2) // a full entry's worth of bytes goes, too

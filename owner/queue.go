@@ -24,9 +24,7 @@ type request struct {
 
 // queue holds requests until a lane takes all of them at once: that is the whole of group commit.
 //
-// A lane takes when nothing is under way, or when as many wait as are under way. So a single request goes at once, a second one
-// beside it too, and of many about half are in the log while the other half gather: an entry costs its syncs and its messages
-// once for all that are in it, and the next is ready when it is done. A full entry does not wait.
+// How long it gathers them before a lane may is for gather to say. A full entry does not wait.
 type queue struct {
 	mu     sync.Mutex
 	ready  sync.Cond
@@ -34,6 +32,9 @@ type queue struct {
 	bytes  int
 	under  int  // requests that lanes have taken and not yet done
 	first  bool // one must not wait: it came by putFirst
+	gather gather
+	rest   *time.Timer // since nothing is under way; nil where nobody is waited for
+	rested bool        // it has fired
 	closed bool
 	all    *atomic.Int64 // bytes in all queues of the node
 }
@@ -42,6 +43,22 @@ func newQueue(all *atomic.Int64) *queue {
 	q := &queue{all: all}
 	q.ready.L = &q.mu
 	return q
+}
+
+// newGathering makes a queue that waits for those who come back.
+func newGathering(all *atomic.Int64) *queue {
+	q := newQueue(all)
+	q.rest = time.AfterFunc(time.Hour, q.hasRested)
+	q.rest.Stop()
+	return q
+}
+
+// hasRested takes no part in what has begun meanwhile: each done that leaves nothing under way says anew.
+func (q *queue) hasRested() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.rested = true
+	q.tell()
 }
 
 // put says whether there was room.
@@ -57,13 +74,19 @@ func (q *queue) put(r request) bool {
 	}
 	q.items = append(q.items, r)
 	q.bytes += len(r.m.Data)
+	if q.rest != nil {
+		q.gather.seen(len(q.items), q.under)
+	}
 	q.tell()
 	return true
 }
 
 // due says whether a lane may take what waits.
 func (q *queue) due() bool {
-	return len(q.items) > 0 && (q.first || len(q.items) >= q.under || q.bytes >= message.MaxBatch || len(q.items) >= message.MaxMessages)
+	if len(q.items) > 0 && (q.first || q.bytes >= message.MaxBatch || len(q.items) >= message.MaxMessages) {
+		return true
+	}
+	return q.gather.due(len(q.items), q.bytes, q.under, q.rested || q.rest == nil)
 }
 
 // tell wakes a lane if there is something for it.
@@ -73,11 +96,16 @@ func (q *queue) tell() {
 	}
 }
 
-// done says that n of the requests that were taken are answered.
-func (q *queue) done(n int) {
+// done says that n of the requests that were taken are answered, and how long after that.
+func (q *queue) done(n int, took time.Duration) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.under -= n
+	q.gather.done(took)
+	if q.rest != nil && q.under == 0 && q.gather.many() && !q.closed {
+		q.rested = false
+		q.rest.Reset(q.gather.lag())
+	}
 	q.tell()
 }
 
@@ -100,6 +128,10 @@ func (q *queue) take(buf []request) []request {
 	defer q.mu.Unlock()
 	for !q.due() && !q.closed {
 		q.ready.Wait()
+	}
+	if q.rest != nil {
+		q.rest.Stop()
+		q.gather.taking(len(q.items), q.under)
 	}
 	q.first = false
 	n, size := 0, 0
@@ -128,6 +160,9 @@ func (q *queue) close() []request {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.closed = true
+	if q.rest != nil {
+		q.rest.Stop()
+	}
 	left := q.items
 	q.items = nil
 	q.all.Add(-int64(q.bytes))

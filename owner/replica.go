@@ -58,7 +58,7 @@ type Replica struct {
 }
 
 func newReplica(h *Host, seat Seat, m *machine) *Replica {
-	r := &Replica{ID: seat.Company, Generation: seat.Generation, Replica: seat.Replica, host: h, machine: m, writes: newQueue(&h.queued), reads: newQueue(&h.queued), ended: make(chan struct{}), renewal: make(chan struct{}, 1)}
+	r := &Replica{ID: seat.Company, Generation: seat.Generation, Replica: seat.Replica, host: h, machine: m, writes: newGathering(&h.queued), reads: newQueue(&h.queued), ended: make(chan struct{}), renewal: make(chan struct{}, 1)}
 	r.lead.Store(&leadership{node: message.NoNode, over: make(chan struct{}), since: time.Now()})
 	return r
 }
@@ -93,8 +93,9 @@ func (r *Replica) lane(q *queue, work func([]request)) {
 		if len(batch) == 0 {
 			return
 		}
+		begin := time.Now()
 		work(batch)
-		q.done(len(batch))
+		q.done(len(batch), time.Since(begin))
 		clear(batch)
 	}
 }
