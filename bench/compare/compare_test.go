@@ -29,7 +29,7 @@ func golden() *Report {
 		return all
 	}
 	r := &Report{Date: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Version: "v1.2.3", Replicas: 3, Rounds: 3, Length: 2 * time.Second, Warmup: 300 * time.Millisecond,
-		Machine: Machine{CPU: "Example CPU", Cores: 2, Memory: 24 << 30, Kernel: "Linux 6.1.0", Files: "ext4", Sync: 512.4, Go: "go1.26.8", Load: 0.41}}
+		Machine: Machine{CPU: "Example CPU", Cores: 2, Memory: 24 << 30, Kernel: "Linux 6.1.0", Files: "ext4", Sync: 512.4, Go: "go1.26.8", Others: 0.212}}
 	for i, row := range rows {
 		o := Outcome{Row: row}
 		switch i {
@@ -217,10 +217,10 @@ func words(s string) []string {
 
 // A machine that has nothing else to do gets no warning.
 func TestBusy(t *testing.T) {
-	if m := (Machine{Cores: 2, Load: 0.4}); m.Busy() != "" {
+	if m := (Machine{Cores: 2, Others: 0.1}); m.Busy() != "" {
 		t.Error(m.Busy())
 	}
-	if m := (Machine{Cores: 1, Load: 3}); !strings.Contains(m.Busy(), "load 3.0 on 1 core)") {
+	if m := (Machine{Others: 0.5}); !strings.Contains(m.Busy(), "others used 50 % of") {
 		t.Error(m.Busy())
 	}
 }

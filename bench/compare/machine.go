@@ -19,20 +19,21 @@ type Machine struct {
 	Files  string  `json:"file_system"`
 	Sync   float64 `json:"fsync_p50_us"` // of 4 KiB that were appended
 	Go     string  `json:"go"`
-	Load   float64 `json:"load"` // of the minute before
+	Others float64 `json:"others"` // part of the processors' time that was in use just before
 }
 
 const (
 	syncs = 200 // that the median is of
-	quiet = 0.2 // load of a core, up to which a machine has nothing else to do
+	watch = time.Second
+	quiet = 0.15 // part of the processors' time, up to which a machine has nothing else to do
 )
 
 // Busy says that others use the machine, "" if they do not: what is measured then is as much about them.
 func (m *Machine) Busy() string {
-	if m.Load <= quiet*float64(m.Cores) {
+	if m.Others <= quiet {
 		return ""
 	}
-	return fmt.Sprintf("the machine is busy with something else (load %.1f on %s): these numbers are noise", m.Load, Plural(m.Cores, "core"))
+	return fmt.Sprintf("others used %.0f %% of the processors in the second before: these numbers are noise", 100*m.Others)
 }
 
 func (m *Machine) String() string {
@@ -62,13 +63,37 @@ func Look(dir string) (Machine, error) {
 	if b, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
 		m.Kernel = "Linux " + strings.TrimSpace(string(b))
 	}
-	if b, err := os.ReadFile("/proc/loadavg"); err == nil {
-		_, _ = fmt.Sscan(string(b), &m.Load)
-	}
+	m.Others = inUse(watch)
 	m.Files = fileSystem(dir)
 	var err error
 	m.Sync, err = syncTime(dir)
 	return m, err
+}
+
+// inUse watches for a while what part of all processors' time is used, 0 where the system does not tell.
+func inUse(during time.Duration) float64 {
+	idle, all := processorTime()
+	time.Sleep(during)
+	idleThen, allThen := processorTime()
+	if allThen <= all || idleThen < idle {
+		return 0
+	}
+	return 1 - float64(idleThen-idle)/float64(allThen-all)
+}
+
+// processorTime is how long all processors have had nothing to do, and how long they have been there, in ticks: proc_stat(5).
+func processorTime() (idle, all uint64) {
+	b, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, 0
+	}
+	line, _, _ := strings.Cut(string(b), "\n")
+	var t [8]uint64 // user, nice, system, idle, waiting for the disk, interrupts, those put off, taken by the host
+	n, _ := fmt.Sscanf(line, "cpu %d %d %d %d %d %d %d %d", &t[0], &t[1], &t[2], &t[3], &t[4], &t[5], &t[6], &t[7])
+	for _, v := range t[:n] {
+		all += v
+	}
+	return t[3] + t[4], all
 }
 
 func syncTime(dir string) (float64, error) {

@@ -43,6 +43,7 @@ type Row struct {
 	Against string
 	Group   string // of --peers
 	Server  string // of package peer, that has to be up; "" for none
+	Heap    string // likewise, of ours; "" for the heap that always is
 	Unit    Unit
 	Aim     float64 // 0: none
 	Most    bool    // the ratio is to be at most the aim, not at least
@@ -68,6 +69,10 @@ func Rows(bulk uint64) []Row {
 	rate := func(name, work, against, group, server string, aim float64, ours, theirs Task) Row {
 		return Row{Name: name, Work: work, Against: against, Group: group, Server: server, Unit: PerSecond, Aim: aim, Ours: ours, Theirs: theirs}
 	}
+	one := func(r Row) Row {
+		r.Heap = r.Ours.Peer
+		return r
+	}
 	size := message.FormatSize(bulk)
 	return []Row{
 		rate("writes-etcd", "durable 16 B writes, 256 in flight", "etcd put", "etcd", peer.Etcd, 8,
@@ -78,11 +83,15 @@ func Rows(bulk uint64) []Row {
 			in(heap, "read", word, 8, 256), in(peer.Etcd, "read", word, 8, 256)),
 		rate("pages-etcd", "durable 4 KiB writes, 64 in flight", "etcd put", "etcd", peer.Etcd, 4,
 			in(heap, "write", 4096, 8, 64), in(peer.Etcd, "write", 4096, 8, 64)),
+		one(rate("writes-etcd-one", "durable 16 B writes, 256 in flight, all in one company", "etcd put", "etcd", peer.Etcd, 0,
+			in(peer.HeapOne, "write", word, 8, 256), in(peer.Etcd, "write", word, 8, 256))),
 
 		rate("writes-raw", "durable 16 B writes, 256 in flight", "raw Dragonboat, one proposal each", "raw", peer.Raw, 1.3,
 			in(heap, "write", word, 8, 256), in(peer.Raw, "write", word, 8, 256)),
 		rate("writes-raw-groups", "durable 16 B writes, 256 in flight", "raw Dragonboat, as many groups as the heap has companies", "raw", peer.RawGroups, 1.3,
 			in(heap, "write", word, 8, 256), in(peer.RawGroups, "write", word, 8, 256)),
+		one(rate("writes-raw-one", "durable 16 B writes, 256 in flight, all in one company", "raw Dragonboat, one proposal each", "raw", peer.Raw, 1.3,
+			in(peer.HeapOne, "write", word, 8, 256), in(peer.Raw, "write", word, 8, 256))),
 		{Name: "latency-raw", Work: "durable 16 B write, 1 in flight", Against: "raw Dragonboat", Group: "raw", Server: peer.Raw,
 			Unit: Microseconds, Aim: 1.25, Most: true, Ours: in(heap, "write", word, 1, 1), Theirs: in(peer.Raw, "write", word, 1, 1)},
 		rate("writes-raw-in-process", "durable 16 B writes, 256 in flight", "raw Dragonboat, clients and replicas in one process", "raw", "", 0,

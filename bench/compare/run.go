@@ -45,11 +45,11 @@ func Run(ctx context.Context, b Bench, rows []Row, rounds int, progress func(o *
 	}
 	for i := 0; i < len(all); {
 		var of []*Outcome
-		server := all[i].Server
-		for ; i < len(all) && all[i].Server == server; i++ {
+		heap, server := all[i].Heap, all[i].Server
+		for ; i < len(all) && all[i].Heap == heap && all[i].Server == server; i++ {
 			of = append(of, &all[i])
 		}
-		if err := runServer(ctx, b, server, of, rounds, progress); err != nil {
+		if err := runServers(ctx, b, heap, server, of, rounds, progress); err != nil {
 			for j := range all {
 				if len(all[j].Us) == 0 && all[j].Skipped == "" {
 					all[j].Skipped = "it was not reached"
@@ -70,11 +70,16 @@ func Plan(rows []Row) []Outcome {
 	return all
 }
 
-func runServer(ctx context.Context, b Bench, server string, of []*Outcome, rounds int, progress func(*Outcome, int)) error {
-	if server != "" {
-		version, err := b.Open(ctx, server)
+func runServers(ctx context.Context, b Bench, heap, server string, of []*Outcome, rounds int, progress func(*Outcome, int)) error {
+	for _, s := range []string{heap, server} {
+		if s == "" {
+			continue
+		}
+		version, err := b.Open(ctx, s)
 		for _, o := range of {
-			o.Version = version
+			if s == server {
+				o.Version = version
+			}
 			if err != nil {
 				o.Skipped, o.Missing = err.Error(), missing(err)
 			}
@@ -82,7 +87,7 @@ func runServer(ctx context.Context, b Bench, server string, of []*Outcome, round
 		if err != nil {
 			return context.Cause(ctx)
 		}
-		defer b.Close(server)
+		defer b.Close(s)
 	}
 	for round := range rounds {
 		for _, o := range of {

@@ -25,6 +25,7 @@ type Conn interface {
 // Names of what can be dialed.
 const (
 	Heap          = "dmalloc"
+	HeapOne       = "dmalloc, one company" // all of it in one Raft group, as peers that have only one
 	Etcd          = "etcd"
 	Redis         = "redis"          // durable: append-only files, synced at once, and replicas that are waited for
 	RedisVolatile = "redis-volatile" // one process without files
@@ -75,7 +76,7 @@ type Result struct {
 // dialers make the i-th connection of an order.
 func dialers() map[string]func(ctx context.Context, o *Order, i int) (Conn, error) {
 	return map[string]func(context.Context, *Order, int) (Conn, error){
-		Heap: dialHeap, Etcd: dialEtcd, Redis: dialRedis, RedisVolatile: dialRedis, Raw: dialRaw, RawGroups: dialRawGroups, RawInside: startRaw,
+		Heap: dialHeap, HeapOne: dialHeap, Etcd: dialEtcd, Redis: dialRedis, RedisVolatile: dialRedis, Raw: dialRaw, RawGroups: dialRawGroups, RawInside: startRaw,
 	}
 }
 

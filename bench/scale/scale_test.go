@@ -223,7 +223,7 @@ func golden(t *testing.T) *Report {
 	results[5].Rows[0].Many[1].PerSecond = 12345
 	return &Report{Date: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Version: "v1.2.3", Command: "dmalloc bench scale --write docs", Rounds: 2, Length: time.Second,
 		Warmup: 300 * time.Millisecond, Took: 423 * time.Second, Results: results,
-		Machine: compare.Machine{CPU: "Example CPU", Cores: 2, Memory: 24 << 30, Kernel: "Linux 6.1.0", Files: "ext4", Sync: 512.4, Go: "go1.26.8", Load: 1.41}}
+		Machine: compare.Machine{CPU: "Example CPU", Cores: 2, Memory: 24 << 30, Kernel: "Linux 6.1.0", Files: "ext4", Sync: 512.4, Go: "go1.26.8", Others: 0.7}}
 }
 
 func TestReport(t *testing.T) {

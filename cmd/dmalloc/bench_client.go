@@ -86,8 +86,11 @@ func benchClientCommand() *cobra.Command {
 			}
 			owner.LogTo(slog.New(slog.DiscardHandler))
 			do := peer.Do
-			if o.Work == compare.Inside {
+			switch {
+			case o.Work == compare.Inside:
 				do = readInside
+			case o.Peer != peer.RawInside:
+				runtime.GOMAXPROCS(1) // a client only: it is not to fight with the servers for all processors
 			}
 			r, err := do(cmd.Context(), o)
 			if err != nil {

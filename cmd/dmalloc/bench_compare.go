@@ -189,6 +189,7 @@ type comparison struct {
 	dir     string // of peers and files
 	tidy    *tidying
 	cluster *running
+	one     *running // with one company, while rows want it
 	servers map[string]*peer.Server
 	file    bulk
 }
@@ -220,8 +221,10 @@ func (c *comparison) close() {
 	for name := range c.servers {
 		c.Close(name)
 	}
-	if c.cluster != nil {
-		c.cluster.Close()
+	for _, r := range []*running{c.cluster, c.one} {
+		if r != nil {
+			r.Close()
+		}
 	}
 	c.file.close()
 	if c.dir != "" {
@@ -239,6 +242,13 @@ func raft() peer.Raft {
 
 // Open starts a peer.
 func (c *comparison) Open(ctx context.Context, server string) (string, error) {
+	if server == peer.HeapOne {
+		one, err := startCluster(ctx, cluster.Config{Nodes: c.f.replicas, Replicas: c.f.replicas, Companies: 1}, true)
+		if err == nil {
+			c.one = one
+		}
+		return version(), err
+	}
 	s, err := peer.Start(ctx, server, peer.Config{Dir: c.dir, Replicas: c.f.replicas, Program: string(c.program), RawArgs: []string{"bench", "raw-node"}, Raft: raft()})
 	if err != nil {
 		return "", err
@@ -249,6 +259,11 @@ func (c *comparison) Open(ctx context.Context, server string) (string, error) {
 
 // Close ends it.
 func (c *comparison) Close(server string) {
+	if server == peer.HeapOne {
+		c.one.Close()
+		c.one = nil
+		return
+	}
 	c.servers[server].Close()
 	delete(c.servers, server)
 }
@@ -258,11 +273,12 @@ func (c *comparison) addresses(who string) []string {
 	if s := c.servers[who]; s != nil {
 		return s.Addresses
 	}
-	if who != peer.Heap {
+	up := map[string]*running{peer.Heap: c.cluster, peer.HeapOne: c.one}[who]
+	if up == nil {
 		return nil
 	}
 	var all []string
-	for _, n := range c.cluster.launcher.Directory().Present() {
+	for _, n := range up.launcher.Directory().Present() {
 		all = append(all, n.Address)
 	}
 	return all
