@@ -83,6 +83,8 @@ func Rows(bulk uint64) []Row {
 			in(heap, "read", word, 8, 256), in(peer.Etcd, "read", word, 8, 256)),
 		rate("pages-etcd", "durable 4 KiB writes, 64 in flight", "etcd put", "etcd", peer.Etcd, 4,
 			in(heap, "write", 4096, 8, 64), in(peer.Etcd, "write", 4096, 8, 64)),
+		one(rate("reads-etcd-one", "linearizable 16 B reads, 256 in flight, all from one company", "etcd get, linearizable", "etcd", peer.Etcd, 0,
+			in(peer.HeapOne, "read", word, 8, 256), in(peer.Etcd, "read", word, 8, 256))),
 		one(rate("writes-etcd-one", "durable 16 B writes, 256 in flight, all in one company", "etcd put", "etcd", peer.Etcd, 0,
 			in(peer.HeapOne, "write", word, 8, 256), in(peer.Etcd, "write", word, 8, 256))),
 
@@ -103,6 +105,8 @@ func Rows(bulk uint64) []Row {
 			in(heap, "write", word, 8, 256), in(peer.Redis, "write", word, 256, 256)),
 		rate("reads-redis", "linearizable 16 B reads, 64 connections, 1 in flight each", "Redis GET, volatile", "redis", peer.RedisVolatile, 0.7,
 			in(heap, "read", word, 64, 64), in(peer.RedisVolatile, "read", word, 64, 64)),
+		one(rate("reads-redis-one", "linearizable 16 B reads, 64 connections, 1 in flight each, all from one company", "Redis GET, volatile", "redis", peer.RedisVolatile, 0.7,
+			in(peer.HeapOne, "read", word, 64, 64), in(peer.RedisVolatile, "read", word, 64, 64))),
 		rate("leased-redis", "16 B reads under a shared lease, by a program with a node in it", "Redis GET, volatile, 64 connections", "redis", peer.RedisVolatile, 20,
 			in(heap, Inside, word, 1, 0), in(peer.RedisVolatile, "read", word, 64, 64)),
 		rate("leased-remote-redis", "16 B reads under a shared lease of the node asked, 64 connections, 1 in flight each", "Redis GET, volatile", "redis", peer.RedisVolatile, 0,
