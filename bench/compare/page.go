@@ -96,7 +96,8 @@ const howFair = `
 ## How it is fair
 
 * Each replica of each system is a process; its files are on the same file system. Clients are in a process of their own, one for each
-  measurement, written in the same language and driven by the same code, on one processor each; peers that are not compared at the moment are not running.
+  measurement, written in the same language and driven by the same code, on one processor each; what is not compared at the moment is not running.
+  Beside the side that is measured the other one runs and has nothing to do, which of a heap of three nodes takes 6 % of two processors.
 * Who is measured first changes from round to round.
 * What the protocols can carry, they carry: etcd (HTTP/2), dmalloc and raw Dragonboat have 8 connections that share the operations in flight. Redis has a
   connection for each operation, for WAIT holds up whatever comes behind it on its connection, and reads are compared without pipelining on both sides.

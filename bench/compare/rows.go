@@ -43,7 +43,7 @@ type Row struct {
 	Against string
 	Group   string // of --peers
 	Server  string // of package peer, that has to be up; "" for none
-	Heap    string // likewise, of ours; "" for the heap that always is
+	Heap    string // likewise, of ours
 	Unit    Unit
 	Aim     float64 // 0: none
 	Most    bool    // the ratio is to be at most the aim, not at least
@@ -69,12 +69,8 @@ func Rows(bulk uint64) []Row {
 	rate := func(name, work, against, group, server string, aim float64, ours, theirs Task) Row {
 		return Row{Name: name, Work: work, Against: against, Group: group, Server: server, Unit: PerSecond, Aim: aim, Ours: ours, Theirs: theirs}
 	}
-	one := func(r Row) Row {
-		r.Heap = r.Ours.Peer
-		return r
-	}
 	size := message.FormatSize(bulk)
-	return []Row{
+	rows := []Row{
 		rate("writes-etcd", "durable 16 B writes, 256 in flight", "etcd put", "etcd", peer.Etcd, 8,
 			in(heap, "write", word, 8, 256), in(peer.Etcd, "write", word, 8, 256)),
 		rate("pairs-etcd", "malloc+free pairs, 256 in flight", "etcd put+delete", "etcd", peer.Etcd, 8,
@@ -83,19 +79,19 @@ func Rows(bulk uint64) []Row {
 			in(heap, "read", word, 8, 256), in(peer.Etcd, "read", word, 8, 256)),
 		rate("pages-etcd", "durable 4 KiB writes, 64 in flight", "etcd put", "etcd", peer.Etcd, 4,
 			in(heap, "write", 4096, 8, 64), in(peer.Etcd, "write", 4096, 8, 64)),
-		one(rate("reads-etcd-one", "linearizable 16 B reads, 256 in flight, all from one company", "etcd get, linearizable", "etcd", peer.Etcd, 0,
-			in(peer.HeapOne, "read", word, 8, 256), in(peer.Etcd, "read", word, 8, 256))),
-		one(rate("writes-etcd-one", "durable 16 B writes, 256 in flight, all in one company", "etcd put", "etcd", peer.Etcd, 0,
-			in(peer.HeapOne, "write", word, 8, 256), in(peer.Etcd, "write", word, 8, 256))),
+		rate("reads-etcd-one", "linearizable 16 B reads, 256 in flight, all from one company", "etcd get, linearizable", "etcd", peer.Etcd, 0,
+			in(peer.HeapOne, "read", word, 8, 256), in(peer.Etcd, "read", word, 8, 256)),
+		rate("writes-etcd-one", "durable 16 B writes, 256 in flight, all in one company", "etcd put", "etcd", peer.Etcd, 0,
+			in(peer.HeapOne, "write", word, 8, 256), in(peer.Etcd, "write", word, 8, 256)),
 
 		rate("writes-raw", "durable 16 B writes, 256 in flight", "raw Dragonboat, one proposal each", "raw", peer.Raw, 1.3,
 			in(heap, "write", word, 8, 256), in(peer.Raw, "write", word, 8, 256)),
-		rate("writes-raw-groups", "durable 16 B writes, 256 in flight", "raw Dragonboat, as many groups as the heap has companies", "raw", peer.RawGroups, 1.3,
-			in(heap, "write", word, 8, 256), in(peer.RawGroups, "write", word, 8, 256)),
-		one(rate("writes-raw-one", "durable 16 B writes, 256 in flight, all in one company", "raw Dragonboat, one proposal each", "raw", peer.Raw, 1.3,
-			in(peer.HeapOne, "write", word, 8, 256), in(peer.Raw, "write", word, 8, 256))),
 		{Name: "latency-raw", Work: "durable 16 B write, 1 in flight", Against: "raw Dragonboat", Group: "raw", Server: peer.Raw,
 			Unit: Microseconds, Aim: 1.25, Most: true, Ours: in(heap, "write", word, 1, 1), Theirs: in(peer.Raw, "write", word, 1, 1)},
+		rate("writes-raw-groups", "durable 16 B writes, 256 in flight", "raw Dragonboat, as many groups as the heap has companies", "raw", peer.RawGroups, 1.3,
+			in(heap, "write", word, 8, 256), in(peer.RawGroups, "write", word, 8, 256)),
+		rate("writes-raw-one", "durable 16 B writes, 256 in flight, all in one company", "raw Dragonboat, one proposal each", "raw", peer.Raw, 1.3,
+			in(peer.HeapOne, "write", word, 8, 256), in(peer.Raw, "write", word, 8, 256)),
 		rate("writes-raw-in-process", "durable 16 B writes, 256 in flight", "raw Dragonboat, clients and replicas in one process", "raw", "", 0,
 			in(heap, "write", word, 8, 256), in(peer.RawInside, "write", word, 1, 256)),
 		{Name: "latency-raw-in-process", Work: "durable 16 B write, 1 in flight", Against: "raw Dragonboat, client and replicas in one process", Group: "raw",
@@ -105,12 +101,12 @@ func Rows(bulk uint64) []Row {
 			in(heap, "write", word, 8, 256), in(peer.Redis, "write", word, 256, 256)),
 		rate("reads-redis", "linearizable 16 B reads, 64 connections, 1 in flight each", "Redis GET, volatile", "redis", peer.RedisVolatile, 0.7,
 			in(heap, "read", word, 64, 64), in(peer.RedisVolatile, "read", word, 64, 64)),
-		one(rate("reads-redis-one", "linearizable 16 B reads, 64 connections, 1 in flight each, all from one company", "Redis GET, volatile", "redis", peer.RedisVolatile, 0.7,
-			in(peer.HeapOne, "read", word, 64, 64), in(peer.RedisVolatile, "read", word, 64, 64))),
-		rate("leased-redis", "16 B reads under a shared lease, by a program with a node in it", "Redis GET, volatile, 64 connections", "redis", peer.RedisVolatile, 20,
-			in(heap, Inside, word, 1, 0), in(peer.RedisVolatile, "read", word, 64, 64)),
 		rate("leased-remote-redis", "16 B reads under a shared lease of the node asked, 64 connections, 1 in flight each", "Redis GET, volatile", "redis", peer.RedisVolatile, 0,
 			in(heap, peer.LeasedRead, word, 64, 64), in(peer.RedisVolatile, "read", word, 64, 64)),
+		rate("reads-redis-one", "linearizable 16 B reads, 64 connections, 1 in flight each, all from one company", "Redis GET, volatile", "redis", peer.RedisVolatile, 0.7,
+			in(peer.HeapOne, "read", word, 64, 64), in(peer.RedisVolatile, "read", word, 64, 64)),
+		rate("leased-redis", "16 B reads under a shared lease, by a program with a node in it", "Redis GET, volatile, 64 connections", "redis", peer.RedisVolatile, 20,
+			in(heap, Inside, word, 1, 0), in(peer.RedisVolatile, "read", word, 64, 64)),
 
 		rate("register-reads", "register reads, 16 B, 256 in flight", "the same through Raft", "dmalloc", "", 1.5,
 			in(heap, "regread", word, 8, 256), in(heap, "read", word, 8, 256)),
@@ -128,6 +124,12 @@ func Rows(bulk uint64) []Row {
 		{Name: "failover-etcd", Work: "SIGKILL of a leader to the next acknowledged write, default settings", Against: "etcd", Group: "etcd", Server: peer.Etcd,
 			Unit: Seconds, Aim: 0.5, Most: true, Ours: in(heap, Failover, word, 1, 1), Theirs: in(peer.Etcd, Failover, word, 1, 1)},
 	}
+	for i := range rows {
+		if rows[i].Ours.Work != Inside { // which has a cluster of its own
+			rows[i].Heap = rows[i].Ours.Peer
+		}
+	}
+	return rows
 }
 
 // Select keeps the rows with these names and groups; none means all.

@@ -79,7 +79,7 @@ func (c *comparison) shell(ctx context.Context, lines string) (out []byte, took 
 
 func (c *comparison) upload(ctx context.Context) (time.Duration, error) {
 	if c.file.at != 0 {
-		if err := c.cluster.heap.Free(ctx, c.file.at); err != nil {
+		if err := c.heaps[peer.Heap].heap.Free(ctx, c.file.at); err != nil {
 			return 0, fmt.Errorf("free the last file: %w", err)
 		}
 		c.file.at = 0
@@ -149,6 +149,6 @@ func (c *comparison) failover(ctx context.Context, t compare.Task) (time.Duratio
 		return 0, err
 	}
 	defer conn.Close()
-	row, err := bench.Failover(ctx, conn.Heap, leaderOf(conn.Heap), c.cluster.launcher, 1)
+	row, err := bench.Failover(ctx, conn.Heap, leaderOf(conn.Heap), c.heaps[peer.Heap].launcher, 1)
 	return time.Duration(row.Max * float64(time.Microsecond)), err
 }

@@ -188,15 +188,14 @@ type comparison struct {
 	f       *compareFlags
 	dir     string // of peers and files
 	tidy    *tidying
-	cluster *running
-	one     *running // with one company, while rows want it
+	heaps   map[string]*running
 	servers map[string]*peer.Server
 	file    bulk
 }
 
 // open starts the heap.
 func (f *compareFlags) open(ctx context.Context) (_ *comparison, err error) {
-	c := &comparison{f: f, servers: map[string]*peer.Server{}}
+	c := &comparison{f: f, heaps: map[string]*running{}, servers: map[string]*peer.Server{}}
 	defer func() {
 		if err != nil {
 			c.close()
@@ -211,20 +210,15 @@ func (f *compareFlags) open(ctx context.Context) (_ *comparison, err error) {
 	if c.tidy, err = tidyAfter(string(c.program), c.dir); err != nil {
 		return nil, err
 	}
-	// The file has to fit beside what else is written; memory that is not written takes none.
-	c.cluster, err = startCluster(ctx, cluster.Config{Nodes: f.replicas, Replicas: f.replicas, RegisterReplicas: f.replicas,
-		Memory: max(cluster.DefaultMemory, 3*uint64(f.size))}, true)
-	return c, err
+	return c, nil
 }
 
 func (c *comparison) close() {
 	for name := range c.servers {
 		c.Close(name)
 	}
-	for _, r := range []*running{c.cluster, c.one} {
-		if r != nil {
-			r.Close()
-		}
+	for name := range c.heaps {
+		c.Close(name)
 	}
 	c.file.close()
 	if c.dir != "" {
@@ -240,12 +234,17 @@ func raft() peer.Raft {
 	return peer.Raft{Tick: cluster.DefaultTick, Election: cluster.DefaultElection, Heartbeat: cluster.DefaultHeartbeat}
 }
 
-// Open starts a peer.
+// Open starts a peer, or a heap.
 func (c *comparison) Open(ctx context.Context, server string) (string, error) {
-	if server == peer.HeapOne {
-		one, err := startCluster(ctx, cluster.Config{Nodes: c.f.replicas, Replicas: c.f.replicas, Companies: 1}, true)
+	if server == peer.Heap || server == peer.HeapOne {
+		// The file has to fit beside what else is written; memory that is not written takes none.
+		cfg := cluster.Config{Nodes: c.f.replicas, Replicas: c.f.replicas, RegisterReplicas: c.f.replicas, Memory: max(cluster.DefaultMemory, 3*uint64(c.f.size))}
+		if server == peer.HeapOne {
+			cfg.Companies = 1
+		}
+		h, err := startCluster(ctx, cfg, true)
 		if err == nil {
-			c.one = one
+			c.heaps[server] = h
 		}
 		return version(), err
 	}
@@ -259,9 +258,10 @@ func (c *comparison) Open(ctx context.Context, server string) (string, error) {
 
 // Close ends it.
 func (c *comparison) Close(server string) {
-	if server == peer.HeapOne {
-		c.one.Close()
-		c.one = nil
+	if h := c.heaps[server]; h != nil {
+		h.Close()
+		delete(c.heaps, server)
+		c.file.at = 0
 		return
 	}
 	c.servers[server].Close()
@@ -273,12 +273,12 @@ func (c *comparison) addresses(who string) []string {
 	if s := c.servers[who]; s != nil {
 		return s.Addresses
 	}
-	up := map[string]*running{peer.Heap: c.cluster, peer.HeapOne: c.one}[who]
-	if up == nil {
+	h := c.heaps[who]
+	if h == nil {
 		return nil
 	}
 	var all []string
-	for _, n := range up.launcher.Directory().Present() {
+	for _, n := range h.launcher.Directory().Present() {
 		all = append(all, n.Address)
 	}
 	return all
