@@ -244,7 +244,7 @@ func (r *request) silence(n message.NodeID, err error) {
 		r.silent = map[message.NodeID]bool{}
 	}
 	r.silent[n], r.last = true, err
-	r.h.forgetLeader(r.company, n)
+	r.h.leaders.forget(r.company, n)
 	r.note("node %s: %v", n, err)
 }
 
@@ -262,7 +262,7 @@ func (r *request) judge(ctx context.Context, of *attempt, a *message.Message) (*
 		}
 		r.refused, r.last, r.standing = a.Status, a.Err(), decodeLeases(a.Data)
 		if r.only == message.NoNode {
-			r.h.learnLeader(r.company, of.to, a.Term)
+			r.h.leaders.learn(r.company, of.to, a.Term)
 		}
 		return nil, message.NoNode
 	case message.NotLeader:
@@ -271,7 +271,7 @@ func (r *request) judge(ctx context.Context, of *attempt, a *message.Message) (*
 			return nil, message.NoNode
 		}
 		if a.Final != message.NoNode && !r.silent[a.Final] {
-			r.h.learnLeader(r.company, a.Final, a.Term)
+			r.h.leaders.learn(r.company, a.Final, a.Term)
 			return nil, a.Final
 		}
 		return nil, message.NoNode
@@ -299,7 +299,7 @@ func (r *request) judge(ctx context.Context, of *attempt, a *message.Message) (*
 		return nil, message.NoNode
 	}
 	if !r.near && r.only == message.NoNode { // an owner that reads need not lead, nor does a holder
-		r.h.learnLeader(r.company, of.to, a.Term)
+		r.h.leaders.learn(r.company, of.to, a.Term)
 	}
 	return a, message.NoNode
 }

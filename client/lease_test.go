@@ -134,8 +134,8 @@ func TestHolderFirst(t *testing.T) {
 				t.Errorf("%s under %s: asked %s, want %s", row.name, mode, got, want)
 			}
 		}
-		if got := h.leaders[1].node; got != 0 {
-			t.Errorf("the holder was taken for the leader: %s", got)
+		if got, _ := h.leaders.get(1); got.node != 0 {
+			t.Errorf("the holder was taken for the leader: %s", got.node)
 		}
 		k := h.Idempotent(message.ClientID{1})
 		if err := k.ReadAt(ctx, p, leasedPage); err != nil || r.took() != "2 READ" {

@@ -30,26 +30,36 @@ type place struct {
 
 // locate finds the company of an address, through the cached block lists of spanning allocations.
 func (h *Heap) locate(a message.Addr) (place, error) {
+	if h.spanned.Load() { // few have any, and who has none takes no lock
+		if p, ok := h.inSpan(a); ok {
+			return p, nil
+		}
+	}
+	c, ok := a.Company()
+	if !ok || h.directory().Company(c) == nil {
+		return place{}, h.outside(a)
+	}
+	return place{company: c, behind: a}, nil
+}
+
+// inSpan finds an address in the cached block lists.
+func (h *Heap) inSpan(a message.Addr) (place, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if s := h.span(a); s != nil {
 		for i, b := range s.Blocks {
 			if a >= b.Address && a < b.Address+message.Addr(b.Size) {
 				into := a - b.Address
-				return place{company: b.Company, behind: b.Behind + into, left: b.Size - uint64(into), whole: *s, txn: h.spanTxn[s.Address], part: i > 0}, nil
+				return place{company: b.Company, behind: b.Behind + into, left: b.Size - uint64(into), whole: *s, txn: h.spanTxn[s.Address], part: i > 0}, true
 			}
 		}
 	}
-	c, ok := a.Company()
-	if !ok || h.dir.Company(c) == nil {
-		return place{}, h.outside(a)
-	}
-	return place{company: c, behind: a}, nil
+	return place{}, false
 }
 
 // outside is the error for an address in no company's window.
 func (h *Heap) outside(a message.Addr) error {
-	last := message.CompanyID(max(1, len(h.dir.Companies)-1))
+	last := message.CompanyID(max(1, len(h.directory().Companies)-1))
 	return message.Errorf(message.NotAllocated, "%s is not in the heap, which goes from %s to %s", a, message.Addr(message.HeapBase), last.Limit()-1)
 }
 
@@ -82,6 +92,7 @@ func (h *Heap) learnSpan(blocks []message.Block, txn message.Txn) {
 	h.spans = append(h.spans, message.Allocation{Address: blocks[0].Address, Size: size, Blocks: blocks})
 	sort.Slice(h.spans, func(i, j int) bool { return h.spans[i].Address < h.spans[j].Address })
 	h.spanTxn[blocks[0].Address] = txn
+	h.spanned.Store(true)
 }
 
 // dropSpan forgets the cached allocation at a. h.mu is held.
@@ -90,6 +101,7 @@ func (h *Heap) dropSpan(a message.Addr) {
 		i := sort.Search(len(h.spans), func(i int) bool { return h.spans[i].Address >= s.Address })
 		delete(h.spanTxn, s.Address)
 		h.spans = append(h.spans[:i], h.spans[i+1:]...)
+		h.spanned.Store(len(h.spans) > 0)
 	}
 }
 

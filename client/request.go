@@ -158,9 +158,7 @@ func (r *request) leader() (message.NodeID, bool) {
 	if r.near || r.only != message.NoNode {
 		return message.NoNode, false
 	}
-	r.h.mu.Lock()
-	l, ok := r.h.leaders[r.company]
-	r.h.mu.Unlock()
+	l, ok := r.h.leaders.get(r.company)
 	return l.node, ok && !r.silent[l.node]
 }
 
@@ -197,9 +195,7 @@ func (r *request) candidates() []message.NodeID {
 		return []message.NodeID{r.only}
 	}
 	h := r.h
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	c := h.dir.Company(r.company)
+	c := h.directory().Company(r.company)
 	if c == nil {
 		return nil
 	}
@@ -214,7 +210,7 @@ func (r *request) candidates() []message.NodeID {
 	if r.near {
 		add(h.cfg.Home)
 	}
-	if l, ok := h.leaders[r.company]; ok {
+	if l, ok := h.leaders.get(r.company); ok {
 		add(l.node)
 	}
 	for _, o := range c.Owners {
@@ -329,23 +325,6 @@ func (r *request) event(m *message.Message) {
 func (r *request) note(format string, args ...any) {
 	if r.trace != nil {
 		r.trace(Event{After: time.Since(r.begin), Note: fmt.Sprintf(format, args...)})
-	}
-}
-
-// learnLeader keeps the leader of the greatest term.
-func (h *Heap) learnLeader(c message.CompanyID, n message.NodeID, term uint64) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if l, ok := h.leaders[c]; !ok || term >= l.term {
-		h.leaders[c] = leader{n, term}
-	}
-}
-
-func (h *Heap) forgetLeader(c message.CompanyID, n message.NodeID) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.leaders[c].node == n {
-		delete(h.leaders, c)
 	}
 }
 
