@@ -7,12 +7,13 @@ import (
 	"time"
 
 	"dmalloc/message"
+	"dmalloc/transport"
 )
 
 // instant is a Carrier whose nodes answer at once, so that what is measured is the client alone.
 type instant struct{ index atomic.Uint64 }
 
-func (c *instant) Start(to message.NodeID, m *message.Message, _ func(), done func(*message.Message, error)) func() {
+func (c *instant) Ask(to message.NodeID, m *message.Message, s transport.Sink, tag uint64) uint64 {
 	a := m.Answer(message.Done, "")
 	a.Size, a.Address, a.Index, a.Term = m.Size, m.Address, c.index.Add(1), 1
 	if m.Op == message.MALLOC {
@@ -21,9 +22,11 @@ func (c *instant) Start(to message.NodeID, m *message.Message, _ func(), done fu
 	if m.Op == message.READ {
 		a.Data = make([]byte, m.Size)
 	}
-	done(a, nil)
-	return func() {}
+	s.Done(tag, a, nil)
+	return 0
 }
+
+func (c *instant) Forget(uint64) {}
 
 func (c *instant) Heard(message.NodeID) time.Time  { return time.Now() }
 func (c *instant) SetDirectory(*message.Directory) {}

@@ -9,14 +9,17 @@ import (
 	"time"
 
 	"dmalloc/message"
+	"dmalloc/transport"
 )
 
 // Carrier takes requests to nodes. Package transport has it for a process of its own, and a node for
-// itself. Start sends m to a node and returns at once; it calls alive for each ALIVE and then done, once,
-// with the answer or with why there is none. cancel makes it forget the request: done is then not called
-// any more, or is just being called. Heard is when the node last gave a sign of life.
+// itself. Ask sends m to a node and returns at once; s is told of each ALIVE and then, once, of the answer or of why
+// there is none, under the tag. m belongs to who asked again when Ask returns, with another Source and Target. Forget
+// gives the request of that id up: s is then not told any more, or is just being told. Heard is when the node last gave
+// a sign of life.
 type Carrier interface {
-	Start(to message.NodeID, m *message.Message, alive func(), done func(*message.Message, error)) (cancel func())
+	Ask(to message.NodeID, m *message.Message, s transport.Sink, tag uint64) (id uint64)
+	Forget(id uint64)
 	Heard(to message.NodeID) time.Time
 	SetDirectory(d *message.Directory) // addresses and topology as they are now
 }
@@ -90,6 +93,7 @@ type Heap struct {
 	leaders *leaders
 	leases  *leases
 	guest   *guest
+	idle    sync.Pool // of *request
 }
 
 // room is what is believed of a company's free budget.

@@ -96,7 +96,7 @@ func (r *request) leave(l held) {
 	r.lease = nil
 	r.under = slices.DeleteFunc(r.under, func(t *attempt) bool {
 		if t.to == l.node {
-			t.cancel()
+			r.h.cfg.Carrier.Forget(t.id)
 		}
 		return t.to == l.node
 	})
