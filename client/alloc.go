@@ -96,7 +96,7 @@ func (h *Heap) roomiest(size uint64, except map[message.CompanyID]bool) (message
 		}
 		return r.bytes > b.bytes
 	}
-	for id := message.CompanyID(1); int(id) < len(h.dir.Companies); id++ {
+	for id, end := message.CompanyID(1), message.CompanyID(len(h.directory().Companies)); id < end; id++ {
 		r, ok := h.rooms[id]
 		if !ok || except[id] || r.bytes < size {
 			continue
@@ -357,7 +357,7 @@ func (h *Heap) gave(c message.CompanyID, size uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	r := h.rooms[c]
-	r.bytes = min(r.bytes+size, h.dir.Companies[c].Capacity)
+	r.bytes = min(r.bytes+size, h.directory().Companies[c].Capacity)
 	h.rooms[c] = r
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"dmalloc/message"
+	"dmalloc/transport"
 )
 
 // attempt is one copy of a request, on its way to a node. It stays under way when the request turns to another
@@ -21,16 +22,36 @@ type attempt struct {
 	callback bool  // asked to say at once that it lives
 	alive    bool  // and did
 	lease    *held // it asks the holder of this lease, who need not lead
-	cancel   func()
+	tag, id  uint64
 }
 
-// arrival is what came of an attempt: a sign of life, or its end.
+// arrival is what came of the attempt with a tag: a sign of life, or its end.
 type arrival struct {
-	of    *attempt
-	took  time.Duration
+	tag   uint64
+	at    time.Duration // since epoch
 	alive bool
 	m     *message.Message
 	err   error
+}
+
+// epoch is a moment of which only the distance counts: how long ago it was costs half of what the time of day does.
+var epoch = time.Now()
+
+// arrivals are a request's Sink, and all of it that others than its own goroutine touch.
+type arrivals chan arrival
+
+func (c arrivals) Alive(tag uint64) { c.post(arrival{tag: tag, at: time.Since(epoch), alive: true}) }
+
+func (c arrivals) Done(tag uint64, m *message.Message, err error) {
+	c.post(arrival{tag: tag, at: time.Since(epoch), m: m, err: err})
+}
+
+// post never blocks: what finds no room is as good as lost, and asked for again.
+func (c arrivals) post(a arrival) {
+	select {
+	case c <- a:
+	default:
+	}
 }
 
 const (
@@ -44,46 +65,59 @@ var errSilent = errors.New("no sign of life")
 
 // send puts a copy of the request under way to a node.
 func (r *request) send(to message.NodeID, callback bool) *attempt {
-	h := r.h
-	m := *r.m
+	h, m := r.h, r.m
+	t := &r.first
+	if r.made > 0 {
+		t = new(attempt)
+	}
+	t.to, t.at, t.lease = to, r.begin, r.lease
+	if !r.fresh {
+		t.at = time.Now()
+	}
+	r.fresh = false
+	r.made++
+	r.tag++
+	t.tag = r.tag
+	// The message is sent as it lies, and then is again as it was: the carrier keeps nothing of it.
+	flags, source, target, final := m.Flags, m.Source, m.Target, m.Final
 	m.Target = to
 	if m.Op != message.LEASE && m.Final == message.NoNode { // else it is whom the message is of: the holder of a lease, or of a run
 		m.Final = to
 	}
-	t := &attempt{to: to, at: time.Now(), lease: r.lease}
 	// One that was heard a moment ago, and usually answers soon, need not prove that it lives.
 	if callback || t.at.Sub(h.cfg.Carrier.Heard(to)) > 50*time.Millisecond || h.pace.answer.get(to).mean > h.cfg.Attempt/2 {
 		m.Flags |= message.NeedCallback
-		t.callback = true
+		t.callback, r.called = true, true
 	}
-	r.event(&m)
+	r.event(m)
 	if n, oldest, _ := r.copies(to); n == mostAttempts {
 		r.forget(oldest)
 	}
 	r.under = append(r.under, t)
-	t.cancel = h.cfg.Carrier.Start(to, &m,
-		func() { r.post(arrival{of: t, took: time.Since(t.at), alive: true}) },
-		func(a *message.Message, err error) { r.post(arrival{of: t, took: time.Since(t.at), m: a, err: err}) })
+	t.id = h.cfg.Carrier.Ask(to, m, r.arrivals, t.tag)
+	m.Flags, m.Source, m.Target, m.Final = flags, source, target, final
 	return t
 }
 
-// post never blocks: what finds no room is as good as lost, and asked for again.
-func (r *request) post(a arrival) {
-	select {
-	case r.arrivals <- a:
-	default:
+// sender is the attempt of which something came; nil where none is under way with its tag.
+func (r *request) sender(got arrival) *attempt {
+	for _, t := range r.under {
+		if t.tag == got.tag {
+			return t
+		}
 	}
+	return nil
 }
 
 // forget gives up an attempt, of which nothing is known any more.
 func (r *request) forget(t *attempt) {
 	r.sent = r.sent || r.m.Op.Logged()
-	t.cancel()
-	r.ended(t)
+	r.h.cfg.Carrier.Forget(t.id)
+	r.drop(t)
 }
 
-// ended takes an attempt off those under way.
-func (r *request) ended(t *attempt) {
+// drop takes an attempt off those under way.
+func (r *request) drop(t *attempt) {
 	if i := slices.Index(r.under, t); i >= 0 {
 		r.under = slices.Delete(r.under, i, i+1)
 	}
@@ -105,23 +139,23 @@ func (r *request) ask(ctx context.Context, to message.NodeID) (*message.Message,
 	h := r.h
 	t := r.send(to, false)
 	start, wait := t.at, h.patience(to)
-	timer := time.NewTimer(wait / 2)
-	defer timer.Stop()
+	timer := r.alarm(wait / 2)
 	for half := true; ; {
 		select {
 		case got := <-r.arrivals:
-			a, next := r.take(ctx, got)
-			if a != nil {
-				return a, message.NoNode
-			}
+			of := r.sender(got)
+			a, next := r.take(ctx, of, got)
 			switch {
-			case got.of.to == to && got.alive:
+			case a != nil:
+				return a, message.NoNode
+			case of == nil:
+			case of.to == to && got.alive:
 				half, wait = false, h.patience(to)+3*h.cfg.Attempt
-				timer.Reset(wait)
-			case got.of == t:
+				timer = r.alarm(wait)
+			case of == t:
 				return nil, next
 			}
-		case <-timer.C:
+		case <-timer:
 			heard := h.cfg.Carrier.Heard(to)
 			switch {
 			case half:
@@ -129,7 +163,7 @@ func (r *request) ask(ctx context.Context, to message.NodeID) (*message.Message,
 				if !heard.After(start) && !t.callback {
 					r.probe(to)
 				}
-				timer.Reset(wait - wait/2)
+				timer = r.alarm(wait - wait/2)
 			case heard.After(start) && time.Since(heard) < wait:
 				r.alive = true
 				if r.lost(t, wait) {
@@ -137,7 +171,7 @@ func (r *request) ask(ctx context.Context, to message.NodeID) (*message.Message,
 				}
 				start = heard
 				wait = min(2*wait, max(repeatMost, h.patience(to)))
-				timer.Reset(wait)
+				timer = r.alarm(wait)
 			default:
 				r.sent, r.leased = r.sent || r.m.Op.Logged(), false
 				r.silence(to, errSilent)
@@ -156,7 +190,7 @@ func (r *request) arrived(ctx context.Context) *message.Message {
 	for {
 		select {
 		case got := <-r.arrivals:
-			if a, _ := r.take(ctx, got); a != nil {
+			if a, _ := r.take(ctx, r.sender(got), got); a != nil {
 				return a
 			}
 		default:
@@ -180,45 +214,52 @@ func (r *request) probe(to message.NodeID) {
 	m.Target, m.Final = to, to
 	r.event(m)
 	begin, sign := time.Now(), &r.h.pace.sign
-	r.probes = append(r.probes, r.h.cfg.Carrier.Start(to, m, func() {}, func(_ *message.Message, err error) {
+	r.probes = append(r.probes, r.h.cfg.Carrier.Ask(to, m, transport.Funcs(nil, func(_ *message.Message, err error) {
 		if err == nil {
 			sign.took(to, time.Since(begin))
 		}
-	}))
+	}), 0))
 }
 
-// take looks at what came. It returns an answer that ends the request; otherwise the node that it names, or NoNode.
-func (r *request) take(ctx context.Context, got arrival) (*message.Message, message.NodeID) {
-	to, h := got.of.to, r.h
-	took := got.took
-	if got.of.lease != r.lease {
+// take looks at what came of an attempt. It returns an answer that ends the request; otherwise the node that it names,
+// or NoNode. What comes of none, because that was given up or was another request's, says nothing.
+func (r *request) take(ctx context.Context, of *attempt, got arrival) (*message.Message, message.NodeID) {
+	if of == nil {
+		return nil, message.NoNode
+	}
+	to, h := of.to, r.h
+	took := got.at - of.at.Sub(epoch)
+	if !got.alive {
+		r.ended++
+		r.drop(of)
+	}
+	if of.lease != r.lease {
 		return nil, message.NoNode // a holder's, from which the request has turned
 	}
 	if got.alive {
-		if !got.of.alive {
+		if !of.alive {
 			h.pace.sign.took(to, took)
 		}
-		got.of.alive, r.alive = true, true
+		of.alive, r.alive = true, true
 		delete(r.silent, to)
 		r.event(&message.Message{Op: message.ALIVE, Source: to, Target: message.NoNode, Final: message.NoNode})
 		return nil, message.NoNode
 	}
-	r.ended(got.of)
 	if got.err != nil {
 		r.leased = r.leased && ctx.Err() != nil
-		r.failed(got.of, got.err)
+		r.failed(of, got.err)
 		return nil, message.NoNode
 	}
 	r.took = took
 	r.event(got.m)
-	a, next := r.judge(ctx, got.of, got.m)
+	a, next := r.judge(ctx, of, got.m)
 	switch {
 	case a != nil:
 		h.pace.answer.took(to, took)
 		if s := h.pace.sign.get(to); s.known && took < s.mean { // the way cannot have taken longer
 			h.pace.sign.took(to, took)
 		}
-	case got.m.Status == message.NotLeader && !got.of.alive: // said at once
+	case got.m.Status == message.NotLeader && !of.alive: // said at once
 		h.pace.sign.took(to, took)
 	}
 	return a, next
@@ -244,7 +285,7 @@ func (r *request) silence(n message.NodeID, err error) {
 		r.silent = map[message.NodeID]bool{}
 	}
 	r.silent[n], r.last = true, err
-	r.h.forgetLeader(r.company, n)
+	r.h.leaders.forget(r.company, n)
 	r.note("node %s: %v", n, err)
 }
 
@@ -262,7 +303,7 @@ func (r *request) judge(ctx context.Context, of *attempt, a *message.Message) (*
 		}
 		r.refused, r.last, r.standing = a.Status, a.Err(), decodeLeases(a.Data)
 		if r.only == message.NoNode {
-			r.h.learnLeader(r.company, of.to, a.Term)
+			r.h.leaders.learn(r.company, of.to, a.Term)
 		}
 		return nil, message.NoNode
 	case message.NotLeader:
@@ -271,7 +312,7 @@ func (r *request) judge(ctx context.Context, of *attempt, a *message.Message) (*
 			return nil, message.NoNode
 		}
 		if a.Final != message.NoNode && !r.silent[a.Final] {
-			r.h.learnLeader(r.company, a.Final, a.Term)
+			r.h.leaders.learn(r.company, a.Final, a.Term)
 			return nil, a.Final
 		}
 		return nil, message.NoNode
@@ -299,7 +340,7 @@ func (r *request) judge(ctx context.Context, of *attempt, a *message.Message) (*
 		return nil, message.NoNode
 	}
 	if !r.near && r.only == message.NoNode { // an owner that reads need not lead, nor does a holder
-		r.h.learnLeader(r.company, of.to, a.Term)
+		r.h.leaders.learn(r.company, of.to, a.Term)
 	}
 	return a, message.NoNode
 }

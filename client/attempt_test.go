@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"dmalloc/message"
+	"dmalloc/transport"
 )
 
 // far is a Carrier to nodes whose answers come only when the test says so, as if the way were long.
@@ -19,24 +20,28 @@ type far struct {
 type copySent struct {
 	to     message.NodeID
 	m      message.Message
-	done   func(*message.Message, error)
+	sink   transport.Sink
+	tag    uint64
 	closed bool
 }
 
-func (f *far) Start(to message.NodeID, m *message.Message, _ func(), done func(*message.Message, error)) func() {
+func (s copySent) done(a *message.Message, err error) { s.sink.Done(s.tag, a, err) }
+
+func (f *far) Ask(to message.NodeID, m *message.Message, s transport.Sink, tag uint64) uint64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	i := len(f.sent)
-	f.sent = append(f.sent, copySent{to: to, m: *m, done: done})
+	f.sent = append(f.sent, copySent{to: to, m: *m, sink: s, tag: tag})
 	select {
 	case f.more <- struct{}{}:
 	default:
 	}
-	return func() {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		f.sent[i].closed = true
-	}
+	return uint64(len(f.sent))
+}
+
+func (f *far) Forget(id uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.sent[id-1].closed = true
 }
 
 func (f *far) Heard(message.NodeID) time.Time  { return time.Time{} }

@@ -148,19 +148,29 @@ func (w *wire) entryNode(d *message.Directory, moves int64) message.Node {
 	return around[int(moves)%len(around)]
 }
 
-// Start sends, and in a topology moves to another entry node when this one is gone.
-func (w *wire) Start(to message.NodeID, m *message.Message, alive func(), done func(*message.Message, error)) (cancel func()) {
+// Ask sends, and in a topology moves to another entry node when this one is gone.
+func (w *wire) Ask(to message.NodeID, m *message.Message, s transport.Sink, tag uint64) (id uint64) {
 	d := w.dir.Load()
-	if len(d.Settings.Topology) == 0 {
-		return w.Transport.Start(to, m, alive, done)
+	if len(d.Settings.Topology) > 0 {
+		at := w.entry.Load()
+		s = &entered{Sink: s, w: w, at: at, entry: w.entryNode(d, at).ID, begin: time.Now()}
 	}
-	at := w.entry.Load()
-	entry := w.entryNode(d, at).ID
-	begin := time.Now()
-	return w.Transport.Start(to, m, alive, func(a *message.Message, err error) {
-		if err != nil && !w.Heard(entry).After(begin) && w.entry.CompareAndSwap(at, at+1) {
-			w.apply()
-		}
-		done(a, err)
-	})
+	return w.Transport.Ask(to, m, s, tag)
+}
+
+// entered is a request that went by an entry node.
+type entered struct {
+	transport.Sink
+	w     *wire
+	at    int64
+	entry message.NodeID
+	begin time.Time
+}
+
+func (e *entered) Done(tag uint64, a *message.Message, err error) {
+	w := e.w
+	if err != nil && !w.Heard(e.entry).After(e.begin) && w.entry.CompareAndSwap(e.at, e.at+1) {
+		w.apply()
+	}
+	e.Sink.Done(tag, a, err)
 }

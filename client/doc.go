@@ -12,6 +12,10 @@
 // for an attempt's length is passed over for the next; a refusal that names the right node is followed.
 // All of this happens until the caller's context ends, and costs the caller nothing but time.
 //
+// All of a request belongs to the goroutine that makes it, but for one channel: what comes of its copies comes there,
+// under their tags. So nothing of it needs a lock, and it is used again when all that was sent has ended (request.go):
+// a read or write that the leader answers at once makes no garbage but the answer.
+//
 // Reads and writes of up to 1 MiB within one company's part of an allocation are linearizable; larger
 // ones are so piece by piece.
 //

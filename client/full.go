@@ -22,9 +22,10 @@ type space struct {
 func (h *Heap) spaces() []space {
 	var all []space
 	now := time.Now()
-	for id := message.CompanyID(1); int(id) < len(h.dir.Companies); id++ {
+	d := h.directory()
+	for id := message.CompanyID(1); int(id) < len(d.Companies); id++ {
 		r := h.rooms[id]
-		all = append(all, space{id, r.bytes, h.dir.Companies[id].OwnerNodes(), now.Before(r.avoid)})
+		all = append(all, space{id, r.bytes, d.Companies[id].OwnerNodes(), now.Before(r.avoid)})
 	}
 	slices.SortStableFunc(all, func(a, b space) int { return cmp.Compare(b.bytes, a.bytes) })
 	return all

@@ -61,7 +61,7 @@ func TestFullNamesWhoWasNotAsked(t *testing.T) {
 		t.Error(s)
 	}
 	h := &Heap{rooms: map[message.CompanyID]room{1: {bytes: 5}, 2: {bytes: 7, avoid: time.Now().Add(time.Hour)}}}
-	h.dir = &message.Directory{Companies: make([]message.Company, 3)}
+	h.dir.Store(&message.Directory{Companies: make([]message.Company, 3)})
 	if s := h.spaces(); len(s) != 2 || s[0].id != 2 || !s[0].away || s[1].away {
 		t.Errorf("%+v", s)
 	}

@@ -10,7 +10,7 @@ import (
 // nodes come and go, and a repetition elsewhere would be another allocation.
 func TestKeyedRequestsIgnoreCapacities(t *testing.T) {
 	d := three()
-	h, err := New(Config{Carrier: &keepers{}, Directory: d})
+	h, err := New(Config{Carrier: asked{&keepers{}}, Directory: d})
 	if err != nil {
 		t.Fatal(err)
 	}

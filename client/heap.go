@@ -5,17 +5,21 @@ import (
 	"crypto/rand"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"dmalloc/message"
+	"dmalloc/transport"
 )
 
 // Carrier takes requests to nodes. Package transport has it for a process of its own, and a node for
-// itself. Start sends m to a node and returns at once; it calls alive for each ALIVE and then done, once,
-// with the answer or with why there is none. cancel makes it forget the request: done is then not called
-// any more, or is just being called. Heard is when the node last gave a sign of life.
+// itself. Ask sends m to a node and returns at once; s is told of each ALIVE and then, once, of the answer or of why
+// there is none, under the tag. m belongs to who asked again when Ask returns, with another Source and Target. Forget
+// gives the request of that id up: s is then not told any more, or is just being told. Heard is when the node last gave
+// a sign of life.
 type Carrier interface {
-	Start(to message.NodeID, m *message.Message, alive func(), done func(*message.Message, error)) (cancel func())
+	Ask(to message.NodeID, m *message.Message, s transport.Sink, tag uint64) (id uint64)
+	Forget(id uint64)
 	Heard(to message.NodeID) time.Time
 	SetDirectory(d *message.Directory) // addresses and topology as they are now
 }
@@ -73,25 +77,23 @@ type Heap struct {
 	cfg Config
 	id  message.ClientID
 
+	dir     atomic.Pointer[message.Directory] // changes under mu
+	trace   atomic.Pointer[func(Event)]
+	spanned atomic.Bool // there are spans; changes under mu
+
 	mu      sync.Mutex // guards what follows
-	dir     *message.Directory
-	leaders map[message.CompanyID]leader
 	rooms   map[message.CompanyID]room
 	spans   []message.Allocation // cached block lists of spanning allocations, by address
 	spanTxn map[message.Addr]message.Txn
-	trace   func(Event)
 	notice  func(string)
 
-	seqs   sequence
-	regs   *quorums
-	pace   *pace
-	leases *leases
-	guest  *guest
-}
-
-type leader struct {
-	node message.NodeID
-	term uint64
+	seqs    sequence
+	regs    *quorums
+	pace    *pace
+	leaders *leaders
+	leases  *leases
+	guest   *guest
+	idle    sync.Pool // of *request
 }
 
 // room is what is believed of a company's free budget.
@@ -102,7 +104,7 @@ type room struct {
 
 // New makes a Heap over a carrier.
 func New(cfg Config) (*Heap, error) {
-	h := &Heap{cfg: cfg.WithDefaults(), pace: &pace{}, leaders: map[message.CompanyID]leader{}, rooms: map[message.CompanyID]room{}, spanTxn: map[message.Addr]message.Txn{}}
+	h := &Heap{cfg: cfg.WithDefaults(), pace: &pace{}, leaders: &leaders{}, rooms: map[message.CompanyID]room{}, spanTxn: map[message.Addr]message.Txn{}}
 	if _, err := rand.Read(h.id[:]); err != nil {
 		return nil, fmt.Errorf("draw a client id: %w", err)
 	}
@@ -121,14 +123,14 @@ func New(cfg Config) (*Heap, error) {
 func (h *Heap) Idempotent(id message.ClientID) *Heap {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	k := &Heap{cfg: h.cfg, id: id, dir: h.dir, leaders: map[message.CompanyID]leader{}, rooms: map[message.CompanyID]room{},
-		spanTxn: map[message.Addr]message.Txn{}, notice: h.notice, trace: h.trace, regs: h.regs, pace: h.pace, leases: h.leases, guest: h.guest}
-	for c, l := range h.leaders {
-		k.leaders[c] = l
-	}
+	k := &Heap{cfg: h.cfg, id: id, leaders: h.leaders, rooms: map[message.CompanyID]room{},
+		spanTxn: map[message.Addr]message.Txn{}, notice: h.notice, regs: h.regs, pace: h.pace, leases: h.leases, guest: h.guest}
+	d := h.directory()
+	k.dir.Store(d)
+	k.trace.Store(h.trace.Load())
 	k.seqs.reset()
 	k.seqs.pinned = true
-	k.setRooms(h.dir)
+	k.setRooms(d)
 	return k
 }
 
@@ -137,9 +139,11 @@ func (h *Heap) Home() message.NodeID { return h.cfg.Home }
 
 // SetTrace has f called with every message of the commands that follow; nil ends it.
 func (h *Heap) SetTrace(f func(Event)) {
-	h.mu.Lock()
-	h.trace = f
-	h.mu.Unlock()
+	if f == nil {
+		h.trace.Store(nil)
+		return
+	}
+	h.trace.Store(&f)
 }
 
 // SetNotice has f told what a command is waiting for; nil ends it.
@@ -150,9 +154,10 @@ func (h *Heap) SetNotice(f func(string)) {
 }
 
 func (h *Heap) tracer() func(Event) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.trace
+	if f := h.trace.Load(); f != nil {
+		return *f
+	}
+	return nil
 }
 
 func (h *Heap) say(text string) {
@@ -170,9 +175,10 @@ func (h *Heap) setDirectory(d *message.Directory) {
 		return
 	}
 	h.mu.Lock()
-	newer := h.dir == nil || d.Epoch >= h.dir.Epoch
+	known := h.directory()
+	newer := known == nil || d.Epoch >= known.Epoch
 	if newer {
-		h.dir = d
+		h.dir.Store(d)
 		h.setRooms(d)
 	}
 	h.mu.Unlock()
@@ -196,11 +202,7 @@ func (h *Heap) setRooms(d *message.Directory) {
 	}
 }
 
-func (h *Heap) directory() *message.Directory {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.dir
-}
+func (h *Heap) directory() *message.Directory { return h.dir.Load() }
 
 // sequence numbers requests and knows the lowest that is not finished: companies may forget the
 // answers of all below it.

@@ -96,7 +96,7 @@ func (r *request) leave(l held) {
 	r.lease = nil
 	r.under = slices.DeleteFunc(r.under, func(t *attempt) bool {
 		if t.to == l.node {
-			t.cancel()
+			r.h.cfg.Carrier.Forget(t.id)
 		}
 		return t.to == l.node
 	})
@@ -118,7 +118,7 @@ func (r *request) judgeHolder(l held, a *message.Message) *message.Message {
 	case message.NotLeader, message.Stale, message.Fenced: // it has no such lease, or not any more
 		r.h.leases.forget(l)
 		if a.Status == message.NotLeader && a.Final != message.NoNode {
-			r.h.learnLeader(r.company, a.Final, a.Term)
+			r.h.leaders.learn(r.company, a.Final, a.Term)
 		}
 		turn()
 	case message.Busy, message.Unavailable, message.Unsupported, message.Leased:

@@ -25,15 +25,13 @@ func (h *Heap) Lease(ctx context.Context, a message.Addr, mode string, length ti
 	}
 	holder := h.holder()
 	var begin time.Time
-	answer, err := h.accessBy(ctx, a, 0, func() *message.Message {
-		m := message.New(message.LEASE)
-		m.Length = uint64(length.Milliseconds())
-		if mode == "w" {
-			m.Flags |= message.Exclusive
-		}
+	m := message.New(message.LEASE)
+	m.Length = uint64(length.Milliseconds())
+	if mode == "w" {
+		m.Flags |= message.Exclusive
+	}
+	answer, err := h.accessBy(ctx, a, 0, m, func(ctx context.Context, c message.CompanyID, m *message.Message) (*message.Message, error) {
 		begin = time.Now()
-		return m
-	}, func(ctx context.Context, c message.CompanyID, m *message.Message) (*message.Message, error) {
 		return h.askHolder(ctx, holder, c, m)
 	})
 	if err != nil {

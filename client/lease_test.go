@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"dmalloc/message"
+	"dmalloc/transport"
 )
 
 // room3 is three nodes of which node 0 leads every company and node 2 is the user's. What each was asked is
@@ -134,8 +135,8 @@ func TestHolderFirst(t *testing.T) {
 				t.Errorf("%s under %s: asked %s, want %s", row.name, mode, got, want)
 			}
 		}
-		if got := h.leaders[1].node; got != 0 {
-			t.Errorf("the holder was taken for the leader: %s", got)
+		if got, _ := h.leaders.get(1); got.node != 0 {
+			t.Errorf("the holder was taken for the leader: %s", got.node)
 		}
 		k := h.Idempotent(message.ClientID{1})
 		if err := k.ReadAt(ctx, p, leasedPage); err != nil || r.took() != "2 READ" {
@@ -634,12 +635,12 @@ type holding struct {
 	answer func(m *message.Message) *message.Message
 }
 
-func (c holding) Start(to message.NodeID, m *message.Message, alive func(), done func(*message.Message, error)) func() {
+func (c holding) Ask(to message.NodeID, m *message.Message, s transport.Sink, tag uint64) uint64 {
 	switch m.Op {
 	case message.LEASE, message.RELEASE, message.SYNC:
 		own := *m
-		go done(c.answer(&own), nil)
-		return func() {}
+		go s.Done(tag, c.answer(&own), nil)
+		return 0
 	}
-	return c.companies.Start(to, m, alive, done)
+	return c.companies.Ask(to, m, s, tag)
 }

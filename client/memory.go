@@ -30,26 +30,36 @@ type place struct {
 
 // locate finds the company of an address, through the cached block lists of spanning allocations.
 func (h *Heap) locate(a message.Addr) (place, error) {
+	if h.spanned.Load() { // few have any, and who has none takes no lock
+		if p, ok := h.inSpan(a); ok {
+			return p, nil
+		}
+	}
+	c, ok := a.Company()
+	if !ok || h.directory().Company(c) == nil {
+		return place{}, h.outside(a)
+	}
+	return place{company: c, behind: a}, nil
+}
+
+// inSpan finds an address in the cached block lists.
+func (h *Heap) inSpan(a message.Addr) (place, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if s := h.span(a); s != nil {
 		for i, b := range s.Blocks {
 			if a >= b.Address && a < b.Address+message.Addr(b.Size) {
 				into := a - b.Address
-				return place{company: b.Company, behind: b.Behind + into, left: b.Size - uint64(into), whole: *s, txn: h.spanTxn[s.Address], part: i > 0}, nil
+				return place{company: b.Company, behind: b.Behind + into, left: b.Size - uint64(into), whole: *s, txn: h.spanTxn[s.Address], part: i > 0}, true
 			}
 		}
 	}
-	c, ok := a.Company()
-	if !ok || h.dir.Company(c) == nil {
-		return place{}, h.outside(a)
-	}
-	return place{company: c, behind: a}, nil
+	return place{}, false
 }
 
 // outside is the error for an address in no company's window.
 func (h *Heap) outside(a message.Addr) error {
-	last := message.CompanyID(max(1, len(h.dir.Companies)-1))
+	last := message.CompanyID(max(1, len(h.directory().Companies)-1))
 	return message.Errorf(message.NotAllocated, "%s is not in the heap, which goes from %s to %s", a, message.Addr(message.HeapBase), last.Limit()-1)
 }
 
@@ -82,6 +92,7 @@ func (h *Heap) learnSpan(blocks []message.Block, txn message.Txn) {
 	h.spans = append(h.spans, message.Allocation{Address: blocks[0].Address, Size: size, Blocks: blocks})
 	sort.Slice(h.spans, func(i, j int) bool { return h.spans[i].Address < h.spans[j].Address })
 	h.spanTxn[blocks[0].Address] = txn
+	h.spanned.Store(true)
 }
 
 // dropSpan forgets the cached allocation at a. h.mu is held.
@@ -90,25 +101,40 @@ func (h *Heap) dropSpan(a message.Addr) {
 		i := sort.Search(len(h.spans), func(i int) bool { return h.spans[i].Address >= s.Address })
 		delete(h.spanTxn, s.Address)
 		h.spans = append(h.spans[:i], h.spans[i+1:]...)
+		h.spanned.Store(len(h.spans) > 0)
 	}
 }
 
-// access sends an operation on bytes to where they lie. What the answer says of the place is learnt, and
-// the operation sent again, a few times: an allocation can be freed and its addresses given out anew.
-func (h *Heap) access(ctx context.Context, a message.Addr, n uint64, make func() *message.Message) (*message.Message, error) {
-	return h.accessBy(ctx, a, n, make, h.do)
+// messages are used again by access: neither a carrier nor a request keeps one that is over, whatever came of it.
+var messages = sync.Pool{New: func() any { return new(message.Message) }}
+
+// lend is message.New for access.
+func lend(op message.Op) *message.Message {
+	m := messages.Get().(*message.Message)
+	*m = message.Message{Op: op, Source: message.NoNode, Target: message.NoNode, Final: message.NoNode}
+	return m
+}
+
+// access sends an operation on bytes, in a message that lend gave and that it takes back, to where they lie.
+// What the answer says of the place is learnt, and the operation sent again, a few times: an allocation can be freed
+// and its addresses given out anew.
+func (h *Heap) access(ctx context.Context, a message.Addr, n uint64, m *message.Message) (*message.Message, error) {
+	answer, err := h.accessBy(ctx, a, n, m, h.do)
+	m.Data = nil // the caller's
+	messages.Put(m)
+	return answer, err
 }
 
 // accessBy is access with a way of its own to send.
-func (h *Heap) accessBy(ctx context.Context, a message.Addr, n uint64, make func() *message.Message,
+func (h *Heap) accessBy(ctx context.Context, a message.Addr, n uint64, m *message.Message,
 	send func(context.Context, message.CompanyID, *message.Message) (*message.Message, error)) (*message.Message, error) {
+	flags := m.Flags
 	for try := 0; ; try++ {
 		p, err := h.find(ctx, a)
 		if err != nil {
 			return nil, err
 		}
-		m := make()
-		m.Address = p.behind
+		m.Address, m.Flags, m.Txn = p.behind, flags, message.Txn{}
 		if p.part {
 			m.Flags |= message.PartOf
 			m.Txn = p.txn
@@ -144,6 +170,16 @@ func (h *Heap) piece(a message.Addr, n int) int {
 		n = int(p.left)
 	}
 	return n
+}
+
+// onePiece says that a transfer may be one message, as nearly all are: it is not long, and no cached block list says
+// where a block ends. That it does can still turn out.
+func (h *Heap) onePiece(n int, a message.Addr) bool {
+	if n > message.MaxData {
+		return false
+	}
+	p, err := h.locate(a)
+	return err != nil || p.left == 0
 }
 
 // transfer runs do on each piece of p, several at once, and returns the first error by address.
@@ -237,6 +273,11 @@ func (h *Heap) ReadAt(ctx context.Context, p []byte, a message.Addr) error {
 			return err
 		}
 	}
+	if h.onePiece(len(p), a) {
+		if err := h.readPiece(ctx, p, a); err != errCrosses {
+			return err
+		}
+	}
 	return h.transfer(ctx, p, a, h.readPiece)
 }
 
@@ -252,11 +293,9 @@ func (h *Heap) readPiece(ctx context.Context, p []byte, a message.Addr) error {
 			}
 		}
 	}
-	answer, err := h.access(ctx, a, uint64(len(p)), func() *message.Message {
-		m := message.New(message.READ)
-		m.Size = uint64(len(p))
-		return m
-	})
+	m := lend(message.READ)
+	m.Size = uint64(len(p))
+	answer, err := h.access(ctx, a, uint64(len(p)), m)
 	if err != nil {
 		return err
 	}
@@ -284,22 +323,34 @@ func (h *Heap) Write(ctx context.Context, p []byte, a message.Addr) (Written, er
 			return Written{}, err
 		}
 	}
+	if h.onePiece(len(p), a) {
+		if w, err := h.writePiece(ctx, p, a); err != errCrosses {
+			return w, err
+		}
+	}
+	return h.writePieces(ctx, p, a)
+}
+
+func (h *Heap) writePiece(ctx context.Context, p []byte, a message.Addr) (Written, error) {
+	m := lend(message.WRITE)
+	m.Size, m.Data = uint64(len(p)), p
+	answer, err := h.access(ctx, a, uint64(len(p)), m)
+	if err != nil {
+		return Written{}, err
+	}
+	return Written{Index: answer.Index, WriteBack: answer.Flags&message.WriteBack != 0}, nil
+}
+
+func (h *Heap) writePieces(ctx context.Context, p []byte, a message.Addr) (Written, error) {
 	var (
 		mu sync.Mutex
 		w  Written
 	)
 	err := h.transfer(ctx, p, a, func(ctx context.Context, p []byte, a message.Addr) error {
-		answer, err := h.access(ctx, a, uint64(len(p)), func() *message.Message {
-			m := message.New(message.WRITE)
-			m.Size, m.Data = uint64(len(p)), p
-			return m
-		})
-		if err == nil {
-			mu.Lock()
-			w.Index = max(w.Index, answer.Index)
-			w.WriteBack = w.WriteBack || answer.Flags&message.WriteBack != 0
-			mu.Unlock()
-		}
+		one, err := h.writePiece(ctx, p, a)
+		mu.Lock()
+		w.Index, w.WriteBack = max(w.Index, one.Index), w.WriteBack || one.WriteBack
+		mu.Unlock()
 		return err
 	})
 	return w, err
@@ -324,11 +375,9 @@ func outOfBounds(what string, n int, a message.Addr, x message.Allocation) error
 
 // CompareAndSwap replaces the 8 bytes (little endian) at a, a multiple of 8, by new if they are old.
 func (h *Heap) CompareAndSwap(ctx context.Context, a message.Addr, old, new uint64) (current uint64, swapped bool, err error) {
-	answer, err := h.access(ctx, a, 8, func() *message.Message {
-		m := message.New(message.CAS)
-		m.Size, m.Value = old, new
-		return m
-	})
+	m := lend(message.CAS)
+	m.Size, m.Value = old, new
+	answer, err := h.access(ctx, a, 8, m)
 	if err == errCrosses {
 		err = wordCrosses(a)
 	}
@@ -340,11 +389,9 @@ func (h *Heap) CompareAndSwap(ctx context.Context, a message.Addr, old, new uint
 
 // FetchAdd adds delta to the 8 bytes (little endian) at a, a multiple of 8, and returns what they were.
 func (h *Heap) FetchAdd(ctx context.Context, a message.Addr, delta uint64) (old uint64, err error) {
-	answer, err := h.access(ctx, a, 8, func() *message.Message {
-		m := message.New(message.ADD)
-		m.Value = delta
-		return m
-	})
+	m := lend(message.ADD)
+	m.Value = delta
+	answer, err := h.access(ctx, a, 8, m)
 	if err == errCrosses {
 		err = wordCrosses(a)
 	}

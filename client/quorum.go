@@ -358,7 +358,7 @@ func (r *quorumRun) start(q *register.Request, m *message.Message, got func(*mes
 		r.event(m)
 	}
 	begin := time.Now()
-	r.forgetWith(q.To, r.h.cfg.Carrier.Start(q.To.Node, m, func() {}, func(a *message.Message, err error) {
+	r.forgetWith(q.To, r.h.start(q.To.Node, m, func(a *message.Message, err error) {
 		if err == nil {
 			r.h.pace.register.took(q.To.Node, time.Since(begin))
 		}

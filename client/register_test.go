@@ -17,6 +17,7 @@ import (
 	"dmalloc/message"
 	"dmalloc/quorum"
 	"dmalloc/ring"
+	"dmalloc/transport"
 )
 
 // keepers is a Carrier to nodes that keep registers, each on a disk of its own, and nothing else. Nodes can
@@ -61,7 +62,17 @@ func newKeepers(t *testing.T, n, replicas int) *keepers {
 	return k
 }
 
-func (k *keepers) Start(to message.NodeID, m *message.Message, _ func(), done func(*message.Message, error)) func() {
+// asked is keepers as a client asks them.
+type asked struct{ *keepers }
+
+func (k asked) Ask(to message.NodeID, m *message.Message, s transport.Sink, tag uint64) uint64 {
+	k.start(to, m, func(a *message.Message, err error) { s.Done(tag, a, err) })
+	return 0
+}
+
+func (asked) Forget(uint64) {}
+
+func (k *keepers) start(to message.NodeID, m *message.Message, done func(*message.Message, error)) {
 	k.mu.Lock()
 	keeper, away, ice := k.nodes[to], k.away[to], k.ice[to]
 	lost := k.loss > 0 && k.rng.Float64() < k.loss
@@ -71,15 +82,14 @@ func (k *keepers) Start(to message.NodeID, m *message.Message, _ func(), done fu
 	k.mu.Unlock()
 	if keeper == nil || away || m.Op == message.DIRECTORY {
 		k.wait.Go(func() { done(nil, refused{errGone}) })
-		return func() {}
+		return
 	}
 	if ice || lost {
-		return func() {}
+		return
 	}
 	c := *m
 	c.Data = append([]byte(nil), m.Data...)
 	k.wait.Go(func() { keeper.Handle(&c, func(a *message.Message) { done(a, nil) }) })
-	return func() {}
 }
 
 // refresh tells one node what the directory says.
@@ -102,7 +112,7 @@ func (k *keepers) decide(c message.Registers) {
 func (k *keepers) Ask(ctx context.Context, to message.NodeID, m *message.Message) (*message.Message, error) {
 	got := make(chan outcome, 1)
 	m.Source = 0 // a node
-	k.Start(to, m, nil, func(a *message.Message, err error) { got <- outcome{a, err} })
+	k.start(to, m, func(a *message.Message, err error) { got <- outcome{a, err} })
 	select {
 	case o := <-got:
 		return o.m, o.err
@@ -124,7 +134,7 @@ func (k *keepers) set(what map[message.NodeID]bool, on bool, ids ...message.Node
 func (k *keepers) client() *Heap { return k.hedging(0) }
 
 func (k *keepers) hedging(least time.Duration) *Heap {
-	h, err := New(Config{Carrier: k, Home: message.NoNode, Directory: k.dir, Hedge: least})
+	h, err := New(Config{Carrier: asked{k}, Home: message.NoNode, Directory: k.dir, Hedge: least})
 	if err != nil {
 		k.t.Fatal(err)
 	}

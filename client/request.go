@@ -10,9 +10,14 @@ import (
 	"time"
 
 	"dmalloc/message"
+	"dmalloc/transport"
 )
 
 // request is one message on its way to a company, through all its attempts.
+//
+// It is used again for another message once every copy that was sent has ended, and none was asked to say that it
+// lives: then the carrier has nothing more to say. Should it do so all the same, it says it to the channel, under a tag
+// that no attempt of the next use has, and so nobody listens. All else of a request only its own goroutine touches.
 type request struct {
 	h       *Heap
 	company message.CompanyID
@@ -38,8 +43,15 @@ type request struct {
 
 	under    []*attempt // that are under way, oldest first
 	room     [2]*attempt
-	probes   []func() // forget the questions for signs of life
-	arrivals chan arrival
+	first    attempt // where the first one lies
+	fresh    bool    // nothing was sent, nor waited for, since begin
+	made     int     // attempts
+	ended    int     // of them
+	called   bool    // one was asked to say that it lives
+	probes   []uint64
+	arrivals arrivals
+	tag      uint64      // of the last attempt; goes on when the request is used again
+	timer    *time.Timer // of what it waits for; nobody else waits for it, and so it need not be stopped
 }
 
 // do has the message done by the company's leader, whoever that is, until ctx ends. A logged message
@@ -95,7 +107,11 @@ func (h *Heap) run(ctx context.Context, company message.CompanyID, m *message.Me
 
 // request begins one message's way to a company; close ends it.
 func (h *Heap) request(company message.CompanyID, m *message.Message) *request {
-	r := &request{h: h, company: company, m: m, begin: time.Now(), trace: h.tracer(), only: message.NoNode, arrivals: make(chan arrival, mostArrivals)}
+	r, ok := h.idle.Get().(*request)
+	if !ok {
+		r = &request{arrivals: make(arrivals, mostArrivals)}
+	}
+	r.h, r.company, r.m, r.begin, r.fresh, r.trace, r.only = h, company, m, time.Now(), true, h.tracer(), message.NoNode
 	r.under = r.room[:0]
 	m.Company = company
 	if r.trace != nil {
@@ -158,20 +174,33 @@ func (r *request) leader() (message.NodeID, bool) {
 	if r.near || r.only != message.NoNode {
 		return message.NoNode, false
 	}
-	r.h.mu.Lock()
-	l, ok := r.h.leaders[r.company]
-	r.h.mu.Unlock()
+	l, ok := r.h.leaders.get(r.company)
 	return l.node, ok && !r.silent[l.node]
 }
 
-// close forgets what is still under way.
+// close forgets what is still under way, and keeps the request for another message if it may. Nobody uses it then.
 func (r *request) close() {
+	h := r.h
 	for _, t := range r.under {
-		t.cancel()
+		h.cfg.Carrier.Forget(t.id)
 	}
-	for _, cancel := range r.probes {
-		cancel()
+	for _, id := range r.probes {
+		h.cfg.Carrier.Forget(id)
 	}
+	if r.ended == r.made && !r.called {
+		*r = request{arrivals: r.arrivals, tag: r.tag, timer: r.timer}
+		h.idle.Put(r)
+	}
+}
+
+// alarm is a channel on which something comes after a time, instead of what was asked for before.
+func (r *request) alarm(after time.Duration) <-chan time.Time {
+	if r.timer == nil {
+		r.timer = time.NewTimer(after)
+	} else {
+		r.timer.Reset(after) // what came and was not looked at does not come any more
+	}
+	return r.timer.C
 }
 
 // open says that copies are under way of which nothing is known.
@@ -197,9 +226,7 @@ func (r *request) candidates() []message.NodeID {
 		return []message.NodeID{r.only}
 	}
 	h := r.h
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	c := h.dir.Company(r.company)
+	c := h.directory().Company(r.company)
 	if c == nil {
 		return nil
 	}
@@ -214,7 +241,7 @@ func (r *request) candidates() []message.NodeID {
 	if r.near {
 		add(h.cfg.Home)
 	}
-	if l, ok := h.leaders[r.company]; ok {
+	if l, ok := h.leaders.get(r.company); ok {
 		add(l.node)
 	}
 	for _, o := range c.Owners {
@@ -246,15 +273,15 @@ func (r *request) rest(ctx context.Context, round int) (*message.Message, bool) 
 	if end, ok := ctx.Deadline(); ok && r.leased && time.Until(end) < wait+2*r.took {
 		return nil, true // one more would be cut off, and then nobody knew that nothing was done
 	}
-	over := time.NewTimer(wait)
-	defer over.Stop()
+	r.fresh = false
+	over := r.alarm(wait)
 	for {
 		select {
 		case got := <-r.arrivals:
-			if a, next := r.take(ctx, got); a != nil || next != message.NoNode {
+			if a, next := r.take(ctx, r.sender(got), got); a != nil || next != message.NoNode {
 				return a, false
 			}
-		case <-over.C:
+		case <-over:
 			return nil, false
 		case <-ctx.Done():
 			return r.arrived(ctx), true
@@ -332,23 +359,6 @@ func (r *request) note(format string, args ...any) {
 	}
 }
 
-// learnLeader keeps the leader of the greatest term.
-func (h *Heap) learnLeader(c message.CompanyID, n message.NodeID, term uint64) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if l, ok := h.leaders[c]; !ok || term >= l.term {
-		h.leaders[c] = leader{n, term}
-	}
-}
-
-func (h *Heap) forgetLeader(c message.CompanyID, n message.NodeID) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.leaders[c].node == n {
-		delete(h.leaders, c)
-	}
-}
-
 // refresh asks for the directory: its owners first, who apply it, then everybody else. The home node comes
 // last: it may be this very process, which knows what this client knows.
 func (h *Heap) refresh(ctx context.Context) {
@@ -404,6 +414,12 @@ type outcome struct {
 	err error
 }
 
+// start asks a node for who waits by a function.
+func (h *Heap) start(to message.NodeID, m *message.Message, done func(*message.Message, error)) (cancel func()) {
+	id := h.cfg.Carrier.Ask(to, m, transport.Funcs(nil, done), 0)
+	return func() { h.cfg.Carrier.Forget(id) }
+}
+
 // call asks one node directly, whoever leads: for what a node says of itself.
 func (h *Heap) call(ctx context.Context, to message.NodeID, m *message.Message, most time.Duration) (*message.Message, error) {
 	begin, trace := time.Now(), h.tracer()
@@ -414,7 +430,7 @@ func (h *Heap) call(ctx context.Context, to message.NodeID, m *message.Message, 
 		trace(Event{After: 0, Message: &c})
 	}
 	done := make(chan outcome, 1)
-	cancel := h.cfg.Carrier.Start(to, m, func() {}, func(a *message.Message, err error) { done <- outcome{a, err} })
+	cancel := h.start(to, m, func(a *message.Message, err error) { done <- outcome{a, err} })
 	defer cancel()
 	timer := time.NewTimer(max(most, h.patience(to)))
 	defer timer.Stop()

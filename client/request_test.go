@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"dmalloc/message"
+	"dmalloc/transport"
 )
 
 // script is a Carrier whose nodes are functions. A function that returns nil is silent.
@@ -22,7 +23,7 @@ type script struct {
 
 var errGone = errors.New("connection refused")
 
-func (s *script) Start(to message.NodeID, m *message.Message, alive func(), done func(*message.Message, error)) func() {
+func (s *script) Ask(to message.NodeID, m *message.Message, sink transport.Sink, tag uint64) uint64 {
 	s.mu.Lock()
 	f := s.nodes[to]
 	if m.Op.Logged() {
@@ -31,18 +32,20 @@ func (s *script) Start(to message.NodeID, m *message.Message, alive func(), done
 	}
 	s.mu.Unlock()
 	if f == nil {
-		done(nil, refused{errGone})
-		return func() {}
+		sink.Done(tag, nil, refused{errGone})
+		return 0
 	}
 	c := *m
 	if a := f(&c); a != nil {
 		s.mu.Lock()
 		s.heard[to] = time.Now()
 		s.mu.Unlock()
-		done(a, nil)
+		sink.Done(tag, a, nil)
 	}
-	return func() {}
+	return 0
 }
+
+func (s *script) Forget(uint64) {}
 
 // refused is a link error after which certainly nothing was sent.
 type refused struct{ error }

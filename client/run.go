@@ -141,7 +141,7 @@ func (h *Heap) askAside(ctx context.Context, size uint64) (message.Allocation, b
 		over   bool // nobody waits
 		answer = make(chan *message.Message, 1)
 	)
-	h.cfg.Carrier.Start(h.cfg.Home, m, func() {}, func(a *message.Message, err error) {
+	h.start(h.cfg.Home, m, func(a *message.Message, err error) {
 		mu.Lock()
 		defer mu.Unlock()
 		switch {

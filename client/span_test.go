@@ -10,6 +10,7 @@ import (
 
 	"dmalloc/company"
 	"dmalloc/message"
+	"dmalloc/transport"
 )
 
 // companies is a Carrier over real companies, without Raft: each request is an entry of its own. It can
@@ -32,7 +33,7 @@ func newCompanies(dies int, after bool) *companies {
 	return c
 }
 
-func (c *companies) Start(_ message.NodeID, m *message.Message, _ func(), done func(*message.Message, error)) func() {
+func (c *companies) Ask(_ message.NodeID, m *message.Message, s transport.Sink, tag uint64) uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	own := *m
@@ -42,14 +43,16 @@ func (c *companies) Start(_ message.NodeID, m *message.Message, _ func(), done f
 	}
 	dead := c.dies > 0 && c.sent >= c.dies
 	if dead && !(c.after && c.sent == c.dies && own.Op.Logged()) {
-		return func() {}
+		return 0
 	}
 	a := c.answer(&own)
 	if !dead {
-		go done(a, nil)
+		go s.Done(tag, a, nil)
 	}
-	return func() {}
+	return 0
 }
+
+func (c *companies) Forget(uint64) {}
 
 func (c *companies) answer(m *message.Message) *message.Message {
 	switch {

@@ -1,7 +1,7 @@
 package client
 
 import (
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"dmalloc/message"
@@ -37,28 +37,45 @@ func (t trip) patience(least, most time.Duration) time.Duration {
 // not how long the way is.
 const longestTrip = 2 * time.Second
 
-// trips are estimates by node.
-type trips struct {
-	mu sync.Mutex
-	of map[message.NodeID]trip
+// trips are estimates by node. Every request reads some and changes some: so there is no lock, and an estimate is one
+// word, for which longestTrip is short enough.
+type trips [message.MaxNodes]atomic.Uint64
+
+const (
+	tripBits = 31 // of a mean or a deviation, in nanoseconds
+	tripMask = 1<<tripBits - 1
+
+	_ = tripMask - uint64(longestTrip) // or it would not compile
+)
+
+func (t trip) word() uint64 {
+	if !t.known {
+		return 0
+	}
+	return 1<<(2*tripBits) | uint64(t.mean)<<tripBits | uint64(t.deviation)
+}
+
+func tripOf(w uint64) trip {
+	return trip{mean: time.Duration(w >> tripBits & tripMask), deviation: time.Duration(w & tripMask), known: w != 0}
 }
 
 func (t *trips) get(n message.NodeID) trip {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.of[n]
+	if int(n) >= len(t) {
+		return trip{}
+	}
+	return tripOf(t[n].Load())
 }
 
 func (t *trips) took(n message.NodeID, d time.Duration) {
-	if d > longestTrip {
+	if d < 0 || d > longestTrip || int(n) >= len(t) {
 		return
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.of == nil {
-		t.of = map[message.NodeID]trip{}
+	for {
+		old := t[n].Load()
+		if t[n].CompareAndSwap(old, tripOf(old).after(d).word()) {
+			return
+		}
 	}
-	t.of[n] = t.of[n].after(d)
 }
 
 // pace is what a client has learned of the ways to the nodes.

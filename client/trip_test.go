@@ -3,6 +3,8 @@ package client
 import (
 	"testing"
 	"time"
+
+	"dmalloc/message"
 )
 
 func TestTrip(t *testing.T) {
@@ -53,5 +55,18 @@ func TestTripsForgetWhatIsNoTrip(t *testing.T) {
 	}
 	if all.get(2).known {
 		t.Error("a node never asked is known")
+	}
+	all.took(message.NoNode, time.Millisecond)
+	if all.get(message.NoNode).known {
+		t.Error("what is no node is known")
+	}
+}
+
+// What is kept of a trip in one word is all of it, at its least and at its most.
+func TestTripIsOneWord(t *testing.T) {
+	for _, x := range []trip{{}, {known: true}, {1, 0, true}, {0, 1, true}, {longestTrip, longestTrip, true}, {longestTrip, 0, true}} {
+		if got := tripOf(x.word()); got != x {
+			t.Errorf("%+v became %+v", x, got)
+		}
 	}
 }

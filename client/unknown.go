@@ -17,9 +17,7 @@ func (h *Heap) window(ctx context.Context, a message.Addr) (message.CompanyID, e
 			return 0, message.Errorf(message.Unavailable, "%s is in no company that is known here, and nobody was heard who may know more: %v", a, err)
 		}
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if !ok || h.dir.Company(c) == nil {
+	if !ok || h.directory().Company(c) == nil {
 		return 0, h.outside(a)
 	}
 	return c, nil

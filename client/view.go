@@ -373,7 +373,7 @@ func (h *Heap) Lead(ctx context.Context, company message.CompanyID, node message
 			ask := message.New(message.WHOISLEADER)
 			ask.Company = company
 			if a, err := h.call(ctx, node, ask, statusWait); err == nil && a.Op == message.LEADEROK && a.Final == node {
-				h.learnLeader(company, node, a.Term)
+				h.leaders.learn(company, node, a.Term)
 				return nil
 			}
 			select {

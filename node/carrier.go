@@ -4,26 +4,36 @@ import (
 	"time"
 
 	"dmalloc/message"
+	"dmalloc/transport"
 )
 
 // carrier is how the node's own client sends: to itself without a socket, to others by the transport.
 type carrier struct{ n *Node }
 
-func (c carrier) Start(to message.NodeID, m *message.Message, alive func(), done func(*message.Message, error)) (cancel func()) {
+func (c carrier) Ask(to message.NodeID, m *message.Message, s transport.Sink, tag uint64) (id uint64) {
 	if to != c.n.cfg.ID {
-		return c.n.transport.Start(to, m, alive, done)
+		return c.n.transport.Ask(to, m, s, tag)
 	}
 	own := *m
 	own.Source, own.Target = to, to
 	own.Data = append([]byte(nil), m.Data...) // the caller may take its bytes back before they are proposed
 	c.n.Handle(&own, func(a *message.Message) {
 		if a.Op == message.ALIVE {
-			alive()
+			s.Alive(tag)
 			return
 		}
-		done(a, nil)
+		s.Done(tag, a, nil)
 	})
-	return func() {}
+	return 0
+}
+
+// Forget has no say in what this node was asked itself: that is done at once, or soon.
+func (c carrier) Forget(id uint64) { c.n.transport.Forget(id) }
+
+// start is Ask for who waits by a function.
+func (c carrier) start(to message.NodeID, m *message.Message, done func(*message.Message, error)) (cancel func()) {
+	id := c.Ask(to, m, transport.Funcs(nil, done), 0)
+	return func() { c.Forget(id) }
 }
 
 func (c carrier) Heard(to message.NodeID) time.Time {

@@ -264,7 +264,7 @@ func (s *lessor) revoke(id message.CompanyID, l lease.Lease) {
 	m := message.New(message.REVOKE)
 	shown := l.Message(id, id.Base())
 	m.Company, m.Final, m.Token, m.Value, m.Address, m.Size = id, l.Node, l.Token, l.Session, shown.Address, shown.Size
-	cancel := carrier{s.n}.Start(l.Node, m, func() {}, func(a *message.Message, err error) {
+	cancel := carrier{s.n}.start(l.Node, m, func(a *message.Message, err error) {
 		if err != nil || a.Status != message.Done {
 			return // it is asked again, or waited for
 		}

@@ -19,7 +19,7 @@ func (a asker) Ask(ctx context.Context, to message.NodeID, m *message.Message) (
 	}
 	m.Target, m.Final = to, to
 	done := make(chan outcome, 1)
-	cancel := a.Start(to, m, func() {}, func(m *message.Message, err error) { done <- outcome{m, err} })
+	cancel := a.start(to, m, func(m *message.Message, err error) { done <- outcome{m, err} })
 	defer cancel()
 	select {
 	case o := <-done:

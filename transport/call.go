@@ -9,43 +9,54 @@ import (
 	"dmalloc/message"
 )
 
-// caller is a request of this process.
-type caller struct {
-	to      message.NodeID
-	onAlive func()
-	done    func(*message.Message, error)
+// Sink is told what becomes of requests: Alive for each ALIVE of one, and then Done, once, with the answer or a
+// *LinkError. tag is what was given to Ask with the request. Both run on a connection's goroutine and must not block.
+type Sink interface {
+	Alive(tag uint64)
+	Done(tag uint64, m *message.Message, err error)
 }
 
-func (c *caller) alive(*frame) {
-	if c.onAlive != nil {
-		c.onAlive()
+// funcs is a Sink for one request.
+type funcs struct {
+	alive func()
+	done  func(*message.Message, error)
+}
+
+func (f *funcs) Alive(uint64) {
+	if f.alive != nil {
+		f.alive()
 	}
 }
 
-func (c *caller) answer(f *frame) {
-	m, err := message.Decode(f.payload)
-	if err != nil {
-		c.done(nil, &LinkError{To: c.to, Code: message.Internal, Sent: true, Text: "its answer cannot be read", Err: err})
-		return
-	}
-	c.done(m, nil)
-}
+func (f *funcs) Done(_ uint64, m *message.Message, err error) { f.done(m, err) }
 
-func (c *caller) fail(e *LinkError) { c.done(nil, e) }
+// Funcs makes a Sink for one request of two functions, of which alive may be nil.
+func Funcs(alive func(), done func(*message.Message, error)) Sink { return &funcs{alive, done} }
 
-// Start sends m to a node and returns at once. It calls alive, which may be nil, for each ALIVE and then
-// done, once, with the answer or a *LinkError; possibly before it returns. m.Source and m.Target are set;
-// m belongs to the caller again when Start returns. cancel makes it forget the request: done is then not
-// called any more, or is just being called. Both run on the connection's goroutine and must not block.
-func (t *Transport) Start(to message.NodeID, m *message.Message, alive func(), done func(*message.Message, error)) (cancel func()) {
+// Ask sends m to a node and returns at once; s is told what becomes of it, possibly before that. m.Source and
+// m.Target are set; m belongs to the caller again when Ask returns. Forget takes the id.
+func (t *Transport) Ask(to message.NodeID, m *message.Message, s Sink, tag uint64) (id uint64) {
 	m.Source, m.Target = t.cfg.Self, to
-	f := &frame{kind: kindRequest, src: t.cfg.Self, dst: to}
-	id, err := t.ask(f, m, &caller{to, alive, done}, true)
-	if err != nil {
-		done(nil, err)
-		return func() {}
+	f := frame{kind: kindRequest, src: t.cfg.Self, dst: to}
+	id, e := t.ask(&f, m, wait{sink: s, tag: tag, ours: true})
+	if e != nil {
+		s.Done(tag, nil, e)
 	}
-	return func() { t.pending.remove(id) }
+	return id
+}
+
+// Forget gives a request up: its Sink is not told any more what becomes of it, or is just being told. There need be
+// no such request, as there is none of id 0.
+func (t *Transport) Forget(id uint64) {
+	if id != 0 {
+		t.pending.remove(id)
+	}
+}
+
+// Start is Ask and, as cancel, Forget.
+func (t *Transport) Start(to message.NodeID, m *message.Message, alive func(), done func(*message.Message, error)) (cancel func()) {
+	id := t.Ask(to, m, Funcs(alive, done), 0)
+	return func() { t.Forget(id) }
 }
 
 // Call is Start for one who waits: for the answer, a *LinkError or the end of ctx.
@@ -77,7 +88,7 @@ func gaveUp(ctx context.Context, to message.NodeID, text string) *LinkError {
 const fewOpen = 2
 
 // ask registers who waits and sends a request, whose payload is m encoded if there is one.
-func (t *Transport) ask(f *frame, m *message.Message, w waiter, ours bool) (uint64, *LinkError) {
+func (t *Transport) ask(f *frame, m *message.Message, w wait) (uint64, *LinkError) {
 	l, e := t.hop(f.dst)
 	if e != nil {
 		t.count(unroutable)
@@ -89,7 +100,11 @@ func (t *Transport) ask(f *frame, m *message.Message, w waiter, ours bool) (uint
 		return 0, e
 	}
 	// Registered first, for the answer may be faster than we are.
-	id, ok := t.pending.add(wait{waiter: w, to: f.dst, via: q, began: t.now(), ours: ours})
+	w.to, w.via = f.dst, q
+	if !w.ours || t.pending.guests.Load() > 0 { // nothing else expires: the clock costs more than the rest of this
+		w.began = t.now()
+	}
+	id, ok := t.pending.add(&w)
 	if !ok {
 		return 0, unsent(f.dst, message.Busy, "%d requests are under way; wait for answers before you send more", t.cfg.Limits.Pending)
 	}
@@ -189,9 +204,9 @@ type chunkWait struct{ got chan error }
 
 var errNotTaken = errors.New("the node refused the chunk")
 
-func (w *chunkWait) alive(*frame)      {}
+func (w *chunkWait) alive(frame)       {}
 func (w *chunkWait) fail(e *LinkError) { w.got <- e }
-func (w *chunkWait) answer(f *frame) {
+func (w *chunkWait) answer(f frame) {
 	if len(f.payload) != 1 || f.payload[0] != 1 {
 		w.got <- errNotTaken
 		return
@@ -207,7 +222,7 @@ func (t *Transport) SendChunk(ctx context.Context, to message.NodeID, incarnatio
 	}
 	w := &chunkWait{got: make(chan error, 1)}
 	f := &frame{kind: kindChunk, src: t.cfg.Self, dst: to, prefix: t.address(incarnation), payload: payload}
-	id, e := t.ask(f, nil, w, true)
+	id, e := t.ask(f, nil, wait{waiter: w, ours: true})
 	if e != nil {
 		return e
 	}

@@ -35,12 +35,12 @@ func (c *conn) dispatch(f *frame) error {
 		return c.request(f, message.NoNode, role, payload)
 	case kindAlive:
 		if w, ok := t.pending.get(f.id, f.src); ok {
-			w.alive(f)
+			w.alive(*f)
 		}
 	case kindAnswer, kindTaken:
 		c.answered = true
 		if w, ok := t.pending.take(f.id, f.src); ok {
-			w.answer(f)
+			w.answer(*f)
 		} else {
 			t.count(answersDropped) // canceled, or its connection was lost
 		}
@@ -170,7 +170,7 @@ func (c *conn) relay(f *frame) {
 		} else {
 			onward.src, onward.kind, onward.prefix = t.cfg.Self, kindGuest, []byte{byte(c.role)}
 			client := &relayedRequest{c: c, id: f.id, to: f.dst}
-			if _, e = t.ask(&onward, nil, client, false); e != nil {
+			if _, e = t.ask(&onward, nil, wait{waiter: client}); e != nil {
 				client.done()
 			}
 		}
@@ -221,8 +221,8 @@ type relayedRequest struct {
 
 func (r *relayedRequest) done() { r.once.Do(func() { r.c.relaying.Add(-1) }) }
 
-func (r *relayedRequest) pass(f *frame) {
-	back := *f
+func (r *relayedRequest) pass(f frame) {
+	back := f
 	back.dst, back.id = message.NoNode, r.id
 	back.trail = binary.LittleEndian.AppendUint32(append(make([]byte, 0, len(f.trail)+hopSize), f.trail...), uint32(r.c.t.cfg.Self))
 	if v, _ := r.c.send(&back, nil); v == full {
@@ -230,9 +230,9 @@ func (r *relayedRequest) pass(f *frame) {
 	}
 }
 
-func (r *relayedRequest) alive(f *frame) { r.pass(f) }
+func (r *relayedRequest) alive(f frame) { r.pass(f) }
 
-func (r *relayedRequest) answer(f *frame) {
+func (r *relayedRequest) answer(f frame) {
 	r.done()
 	r.pass(f)
 }

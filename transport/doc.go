@@ -1,7 +1,7 @@
 // Package transport carries messages and Raft's traffic between nodes, and clients' requests to nodes,
 // over kept TCP connections: one port a node. It is the one place where links are delayed, cut and lossy.
 //
-//	Call, Start ─▶ route ─▶ link ─▶ outlet ─▶ queue ─▶ writer ═══TCP═══▶ reader ─▶ dispatch ─▶ Handle
+//	Call, Ask  ─▶ route ─▶ link ─▶ outlet ─▶ queue ─▶ writer ═══TCP═══▶ reader ─▶ dispatch ─▶ Handle
 //	SendRaft      which     fault?  dials     bounded                                 │   └──▶ Raft, Chunk
 //	SendChunk     neighbour delay?  lazily    in bytes                                └ not for us: relay
 //	      ▲                                                                                      │
@@ -38,8 +38,8 @@
 //	T3  The accept loop only accepts: hellos are read in the connection's goroutine under a deadline, and
 //	    of too many strangers the oldest is dropped. No accept error ends it before Close.
 //	T4  Frames over one link and class stay in order, whatever its delay.
-//	T5  done is called exactly once for each Start that is not canceled; a LinkError that says "not sent" means
-//	    that no byte of the request left this process.
+//	T5  A Sink is told of the end of each request exactly once, unless that is forgotten; a LinkError that says "not
+//	    sent" means that no byte of the request left this process.
 //	T6  The source of a frame is the node that the connection belongs to, or its last relay is. Raft's frames
 //	    for or from another incarnation are dropped and counted. A client's request stays one when a node passes
 //	    it on: it arrives as guest, with the client's role (role.go), and never as a request of that node.

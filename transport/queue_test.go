@@ -205,7 +205,7 @@ func TestQueueRefusesWhatCannotBeEncoded(t *testing.T) {
 // An answer counts only if it comes from the node that was asked.
 func TestPendingKnowsWhoWasAsked(t *testing.T) {
 	p := newPending(10)
-	id, _ := p.add(wait{waiter: &chunkWait{}, to: 1, via: newQueue(1)})
+	id, _ := p.add(&wait{waiter: &chunkWait{}, to: 1, via: newQueue(1)})
 	if _, ok := p.get(id, 2); ok {
 		t.Error("node 2 says ALIVE for node 1")
 	}

@@ -176,8 +176,8 @@ func TestFailedRelaysAreNotCounted(t *testing.T) {
 func TestForgottenRelayedRequestsExpire(t *testing.T) {
 	p := newPending(10)
 	failed := 0
-	w := func(ours bool, began int64) wait {
-		return wait{via: newQueue(1), waiter: failCounter{&failed}, to: 1, ours: ours, began: began}
+	w := func(ours bool, began int64) *wait {
+		return &wait{via: newQueue(1), waiter: failCounter{&failed}, to: 1, ours: ours, began: began}
 	}
 	for i := range 10 {
 		if _, ok := p.add(w(i%2 == 0, 1)); !ok {
@@ -190,10 +190,13 @@ func TestForgottenRelayedRequestsExpire(t *testing.T) {
 	if _, ok := p.add(w(true, 2+forgotten)); !ok || failed != 5 || len(p.waits) != 6 {
 		t.Fatalf("%v: %d expired, %d wait", ok, failed, len(p.waits))
 	}
+	if n := p.guests.Load(); n != 0 {
+		t.Fatalf("%d requests of others are counted, and there are none", n)
+	}
 }
 
 type failCounter struct{ n *int }
 
-func (failCounter) alive(*frame)      {}
-func (failCounter) answer(*frame)     {}
+func (failCounter) alive(frame)       {}
+func (failCounter) answer(frame)      {}
 func (f failCounter) fail(*LinkError) { *f.n++ }
