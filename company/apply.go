@@ -2,6 +2,7 @@ package company
 
 import (
 	"fmt"
+	"math"
 
 	"dmalloc/message"
 )
@@ -61,57 +62,39 @@ type operation struct {
 	do   func(*Company, *entry, *message.Message) Result
 }
 
-// operations is a function because the operations log by its rows.
-func operations(op message.Op) (operation, bool) {
-	switch op {
-	case message.MALLOC:
-		return operation{"allocate", (*Company).malloc}, true
-	case message.FREE:
-		return operation{"free", (*Company).free}, true
-	case message.WRITE:
-		return operation{"write", (*Company).write}, true
-	case message.CAS:
-		return operation{"cas", (*Company).cas}, true
-	case message.ADD:
-		return operation{"add", (*Company).add}, true
-	case message.RESERVE:
-		return operation{"reserve", (*Company).reserve}, true
-	case message.COMMIT:
-		return operation{"commit", (*Company).commit}, true
-	case message.CONFIRM:
-		return operation{"confirm", (*Company).confirm}, true
-	case message.ABORT:
-		return operation{"abort", (*Company).abort}, true
-	case message.OUTCOME:
-		return operation{"abort", (*Company).outcome}, true // what it may change is that
-	case message.DROP:
-		return operation{"drop", (*Company).drop}, true
-	case message.FINISH:
-		return operation{"finish", (*Company).finish}, true
-	case message.TERM:
-		return operation{"lead", (*Company).term}, true
-	case message.LEASE:
-		return operation{"lease", (*Company).grant}, true
-	case message.RELEASE:
-		return operation{"release", (*Company).release}, true
-	case message.EXPIRE:
-		return operation{"expire", (*Company).expire}, true
-	case message.RUN:
-		return operation{"set aside", (*Company).setAside}, true
-	case message.CLAIM:
-		return operation{"claim", (*Company).claim}, true
-	case message.SETTLE:
-		return operation{"settle", (*Company).settle}, true
-	case message.CAPACITY:
-		return operation{"set the capacity", (*Company).capacity}, true
+// operations is filled by init, because the operations log by its rows. One without a row cannot be done.
+var operations [math.MaxUint8 + 1]operation
+
+func init() {
+	for op, row := range map[message.Op]operation{
+		message.MALLOC:   {"allocate", (*Company).malloc},
+		message.FREE:     {"free", (*Company).free},
+		message.WRITE:    {"write", (*Company).write},
+		message.CAS:      {"cas", (*Company).cas},
+		message.ADD:      {"add", (*Company).add},
+		message.RESERVE:  {"reserve", (*Company).reserve},
+		message.COMMIT:   {"commit", (*Company).commit},
+		message.CONFIRM:  {"confirm", (*Company).confirm},
+		message.ABORT:    {"abort", (*Company).abort},
+		message.OUTCOME:  {"abort", (*Company).outcome}, // what it may change is that
+		message.DROP:     {"drop", (*Company).drop},
+		message.FINISH:   {"finish", (*Company).finish},
+		message.TERM:     {"lead", (*Company).term},
+		message.LEASE:    {"lease", (*Company).grant},
+		message.RELEASE:  {"release", (*Company).release},
+		message.EXPIRE:   {"expire", (*Company).expire},
+		message.RUN:      {"set aside", (*Company).setAside},
+		message.CLAIM:    {"claim", (*Company).claim},
+		message.SETTLE:   {"settle", (*Company).settle},
+		message.CAPACITY: {"set the capacity", (*Company).capacity},
+	} {
+		operations[op] = row
 	}
-	return operation{}, false
 }
 
 // log notes that m took effect.
 func (c *Company) log(e *entry, m *message.Message, a message.Addr, size uint64) {
-	o, _ := operations(m.Op)
-	e.Log = append(e.Log, message.LogLine{Company: c.cfg.ID, Index: e.index, Actor: e.node, Operation: o.word, Address: a, Size: size})
+	e.Log = append(e.Log, message.LogLine{Company: c.cfg.ID, Index: e.index, Actor: e.node, Operation: operations[m.Op].word, Address: a, Size: size})
 }
 
 // did notes that m changed the record that begins or began at a.
@@ -169,13 +152,13 @@ func passes(code message.Code) bool {
 }
 
 func (c *Company) execute(e *entry, m *message.Message) Result {
-	r := refuse(message.Unsupported, "company %s cannot do %s through its log; it allocates, frees and writes", c.cfg.ID, m.Op)
-	if o, ok := operations(m.Op); ok {
-		if wrong := c.arguments(m); wrong != nil {
-			r = *wrong
-		} else {
-			r = o.do(c, e, m)
-		}
+	var r Result
+	if do := operations[m.Op].do; do == nil {
+		r = refuse(message.Unsupported, "company %s cannot do %s through its log; it allocates, frees and writes", c.cfg.ID, m.Op)
+	} else if wrong := c.arguments(m); wrong != nil {
+		r = *wrong
+	} else {
+		r = do(c, e, m)
 	}
 	r.Index = e.index
 	return r
