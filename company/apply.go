@@ -132,8 +132,8 @@ func (c *Company) once(e *entry, m *message.Message) Result {
 		return Result{Code: message.TooOld, Index: e.index, Text: fmt.Sprintf("request %d of client %s is below %d, up to where the client said it has its answers; nothing was done, use a new number",
 			m.Seq, m.Client, w.low)}
 	}
-	if r, ok := w.answers[m.Seq]; ok && !plantedTwice {
-		return r
+	if i, ok := w.answers.find(m.Seq); ok && !plantedTwice {
+		return w.answers.kept()[i].result()
 	}
 	if m.Seq-w.low >= MaxWindow {
 		return Result{Code: message.Busy, Index: e.index, Text: fmt.Sprintf("request %d of client %s is %d or more ahead of its oldest unanswered one, %d; nothing was done, wait for answers first",
@@ -141,7 +141,7 @@ func (c *Company) once(e *entry, m *message.Message) Result {
 	}
 	r := c.execute(e, m)
 	if !passes(r.Code) {
-		c.clients.keep(w, m.Seq, r)
+		c.clients.keep(w, m.Seq, &r)
 	}
 	return r
 }
