@@ -3,6 +3,7 @@ package company
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"dmalloc/message"
 )
@@ -24,14 +25,20 @@ type Result struct {
 
 // Answer makes the message that carries the result back.
 func (r *Result) Answer(m *message.Message) *message.Message {
-	a := m.Answer(r.Code, r.Text)
+	a := new(message.Message)
+	r.AnswerTo(a, m)
+	return a
+}
+
+// AnswerTo is Answer for who has the memory.
+func (r *Result) AnswerTo(a, m *message.Message) {
+	m.AnswerTo(a, r.Code, r.Text)
 	a.Address, a.Size, a.Value, a.Index, a.Txn = r.Address, r.Size, r.Value, r.Index, r.Txn
 	a.Blocks = append([]message.Block(nil), r.Blocks...)
 	a.Token, a.Length = r.Token, r.Length
 	if len(r.Leases) > 0 {
 		a.Data = leasesJSON(r.Leases)
 	}
-	return a
 }
 
 func refuse(code message.Code, format string, args ...any) Result {
@@ -103,8 +110,30 @@ func (c *Company) did(e *entry, m *message.Message, a message.Addr, size uint64)
 	c.log(e, m, a, size)
 }
 
+// mostKept is how many of each the slices of an Applied that is used again have room for.
+const mostKept = 1024
+
+// reset makes room for the results of n messages, in the memory of the entry before.
+func (a *Applied) reset(n int) {
+	if max(cap(a.Results), cap(a.Changed), cap(a.Log)) > mostKept {
+		*a = Applied{}
+	}
+	*a = Applied{Results: slices.Grow(a.Results[:0], n)[:n], Changed: a.Changed[:0], Log: a.Log[:0], Leases: a.Leases[:0]}
+	if cap(a.Log) == 0 {
+		a.Log = make([]message.LogLine, 0, n) // most messages have a line
+	}
+}
+
 // Apply does one Raft entry.
 func (c *Company) Apply(index uint64, b *message.Batch) Applied {
+	var a Applied
+	c.ApplyTo(&a, index, b)
+	return a
+}
+
+// ApplyTo is Apply for who does entry after entry: it says what it did in a, and uses the memory of what is there. It
+// keeps nothing of a, nor of the messages.
+func (c *Company) ApplyTo(a *Applied, index uint64, b *message.Batch) {
 	if plantedShort {
 		c.keepBefore()
 	}
@@ -112,13 +141,12 @@ func (c *Company) Apply(index uint64, b *message.Batch) Applied {
 	c.clock += min(b.Elapsed, maxElapsed)
 	c.clients.expire(c.clock)
 	c.ended.expire(c.clock)
-	a := Applied{Results: make([]Result, len(b.Messages))}
-	e := &entry{index: index, node: b.Node, Applied: &a}
+	a.reset(len(b.Messages))
+	e := &entry{index: index, node: b.Node, Applied: a}
 	for i, m := range b.Messages {
 		e.message = i
 		a.Results[i] = c.once(e, m)
 	}
-	return a
 }
 
 // once does m unless it is done already (C6). Messages of nobody are done as often as they come.
