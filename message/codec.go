@@ -146,11 +146,14 @@ func (m *Message) append(b []byte, data bool) (_ []byte, at int, err error) {
 // Decode reads one message that fills b. The message's Data points into b.
 func Decode(b []byte) (*Message, error) {
 	m := new(Message)
-	if err := m.decode(b); err != nil {
+	if err := DecodeTo(m, b); err != nil {
 		return nil, err
 	}
 	return m, nil
 }
+
+// DecodeTo is Decode for who has the memory. Where it fails, what is in m means nothing.
+func DecodeTo(m *Message, b []byte) error { return m.decode(b) }
 
 func (m *Message) decode(b []byte) error {
 	if len(b) < 6 {
