@@ -17,10 +17,12 @@ type answers struct {
 	from int
 }
 
-// answer is a Result as it is kept: there may be a million, and nearly all are of writes, which have no more than this.
+// answer is a Result as it is kept: there may be a million, and nearly all are of writes and small allocations, which have
+// no more than this.
 type answer struct {
 	seq     uint64
 	code    message.Code
+	whole   bool // its one block, here, is all that it is about
 	address message.Addr
 	size    uint64
 	value   uint64
@@ -36,16 +38,30 @@ type more struct {
 	length uint64
 }
 
-func answerOf(seq uint64, r *Result) answer {
+func answerOf(here message.CompanyID, seq uint64, r *Result) answer {
 	a := answer{seq: seq, code: r.Code, address: r.Address, size: r.Size, value: r.Value, index: r.Index}
-	if r.Text != "" || !r.Txn.IsZero() || len(r.Blocks) > 0 || r.Token != 0 || r.Length != 0 {
+	if r.Text == "" && r.Txn.IsZero() && len(r.Blocks) == 1 && r.Token == 0 && r.Length == 0 && isWholly(&r.Blocks[0], here, r.Address, r.Size) {
+		a.whole = true
+	} else if r.Text != "" || !r.Txn.IsZero() || len(r.Blocks) > 0 || r.Token != 0 || r.Length != 0 {
 		a.more = &more{r.Text, r.Txn, r.Blocks, r.Token, r.Length}
 	}
 	return a
 }
 
-func (a *answer) result() Result {
+// wholly is the block of an allocation that lies in one company.
+func wholly(here message.CompanyID, a message.Addr, size uint64) message.Block {
+	return message.Block{Address: a, Size: size, Company: here, Behind: a}
+}
+
+func isWholly(b *message.Block, here message.CompanyID, a message.Addr, size uint64) bool {
+	return b.Address == a && b.Size == size && b.Company == here && b.Behind == a && b.Nodes == nil
+}
+
+func (a *answer) result(here message.CompanyID) Result {
 	r := Result{Code: a.code, Address: a.address, Size: a.size, Value: a.value, Index: a.index}
+	if a.whole {
+		r.Blocks = []message.Block{wholly(here, a.address, a.size)}
+	}
 	if b := a.more; b != nil {
 		r.Text, r.Txn, r.Blocks, r.Token, r.Length = b.text, b.txn, b.blocks, b.token, b.length
 	}
@@ -67,10 +83,10 @@ func (s *answers) find(seq uint64) (int, bool) {
 }
 
 // put keeps an answer, in the place of the one before to the same request.
-func (s *answers) put(seq uint64, r *Result) {
-	i, ok := s.find(seq)
+func (s *answers) put(a answer) {
+	i, ok := s.find(a.seq)
 	if ok {
-		s.kept()[i] = answerOf(seq, r)
+		s.kept()[i] = a
 		return
 	}
 	if len(s.all) == cap(s.all) && s.from >= s.len() { // moved at most as often as put
@@ -78,7 +94,7 @@ func (s *answers) put(seq uint64, r *Result) {
 		clear(s.all[n:])
 		s.all, s.from = s.all[:n], 0
 	}
-	s.all = slices.Insert(s.all, s.from+i, answerOf(seq, r))
+	s.all = slices.Insert(s.all, s.from+i, a)
 }
 
 // mostFree is how much room a client without answers keeps.

@@ -28,7 +28,10 @@ func TestAnswers(t *testing.T) {
 			} else {
 				seq := low + rapid.Uint64Range(0, 24).Draw(t, "seq")
 				r := Result{Address: message.Addr(rapid.Uint64().Draw(t, "address")), Text: rapid.SampledFrom([]string{"", "refused"}).Draw(t, "text"), Token: rapid.Uint64Range(0, 1).Draw(t, "token")}
-				got.put(seq, &r)
+				if rapid.Bool().Draw(t, "allocates") {
+					r.Blocks = []message.Block{wholly(rapid.SampledFrom([]message.CompanyID{1, 2}).Draw(t, "in"), r.Address, r.Size)}
+				}
+				got.put(answerOf(1, seq, &r))
 				want[seq] = r
 			}
 			if rapid.IntRange(0, 9).Draw(t, "clone") == 0 {
@@ -38,8 +41,8 @@ func TestAnswers(t *testing.T) {
 				t.Fatalf("%d are kept, not %d", got.len(), len(want))
 			}
 			for i, a := range got.kept() {
-				r := a.result()
-				if w, ok := want[a.seq]; !ok || r.Address != w.Address || r.Text != w.Text || r.Token != w.Token || i > 0 && got.kept()[i-1].seq >= a.seq {
+				r := a.result(1)
+				if w, ok := want[a.seq]; !ok || r.Address != w.Address || r.Text != w.Text || r.Token != w.Token || len(r.Blocks) != len(w.Blocks) || len(r.Blocks) > 0 && !isWholly(&r.Blocks[0], w.Blocks[0].Company, w.Address, w.Size) || i > 0 && got.kept()[i-1].seq >= a.seq {
 					t.Fatalf("answer %d is to %d: %+v, not %+v", i, a.seq, r, w)
 				}
 			}
@@ -51,7 +54,7 @@ func TestAnswers(t *testing.T) {
 func TestAnswersReuse(t *testing.T) {
 	var s answers
 	for seq := range uint64(100_000) {
-		s.put(seq, &Result{})
+		s.put(answer{seq: seq})
 		s.drop(seq - min(seq, 64))
 	}
 	if cap(s.all) > 512 {

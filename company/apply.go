@@ -145,33 +145,37 @@ func (c *Company) ApplyTo(a *Applied, index uint64, b *message.Batch) {
 	e := &entry{index: index, node: b.Node, Applied: a}
 	for i, m := range b.Messages {
 		e.message = i
-		a.Results[i] = c.once(e, m)
+		c.once(e, m, &a.Results[i])
 	}
 }
 
-// once does m unless it is done already (C6). Messages of nobody are done as often as they come.
-func (c *Company) once(e *entry, m *message.Message) Result {
+// once does m unless it is done already (C6), and says in r what came of it. Messages of nobody are done as often as they
+// come. r is where the result stays: it is too large to be handed on from one to the next.
+func (c *Company) once(e *entry, m *message.Message, r *Result) {
 	if m.Client == (message.ClientID{}) {
-		return c.execute(e, m)
+		c.execute(e, m, r)
+		return
 	}
 	w := c.clients.open(m.Client, c.clock)
 	c.clients.raise(w, m.Low)
 	if m.Seq < w.low {
-		return Result{Code: message.TooOld, Index: e.index, Text: fmt.Sprintf("request %d of client %s is below %d, up to where the client said it has its answers; nothing was done, use a new number",
+		*r = Result{Code: message.TooOld, Index: e.index, Text: fmt.Sprintf("request %d of client %s is below %d, up to where the client said it has its answers; nothing was done, use a new number",
 			m.Seq, m.Client, w.low)}
+		return
 	}
 	if i, ok := w.answers.find(m.Seq); ok && !plantedTwice {
-		return w.answers.kept()[i].result()
+		*r = w.answers.kept()[i].result(c.cfg.ID)
+		return
 	}
 	if m.Seq-w.low >= MaxWindow {
-		return Result{Code: message.Busy, Index: e.index, Text: fmt.Sprintf("request %d of client %s is %d or more ahead of its oldest unanswered one, %d; nothing was done, wait for answers first",
+		*r = Result{Code: message.Busy, Index: e.index, Text: fmt.Sprintf("request %d of client %s is %d or more ahead of its oldest unanswered one, %d; nothing was done, wait for answers first",
 			m.Seq, m.Client, MaxWindow, w.low)}
+		return
 	}
-	r := c.execute(e, m)
+	c.execute(e, m, r)
 	if !passes(r.Code) {
-		c.clients.keep(w, m.Seq, &r)
+		c.clients.keep(w, answerOf(c.cfg.ID, m.Seq, r))
 	}
-	return r
 }
 
 // passes says whether nothing was done yet, and the same request asked again may find a better moment (L5).
@@ -179,17 +183,15 @@ func passes(code message.Code) bool {
 	return code == message.Retry || code == message.Leased || code == message.Fenced || code == message.Busy
 }
 
-func (c *Company) execute(e *entry, m *message.Message) Result {
-	var r Result
+func (c *Company) execute(e *entry, m *message.Message, r *Result) {
 	if do := operations[m.Op].do; do == nil {
-		r = refuse(message.Unsupported, "company %s cannot do %s through its log; it allocates, frees and writes", c.cfg.ID, m.Op)
+		*r = refuse(message.Unsupported, "company %s cannot do %s through its log; it allocates, frees and writes", c.cfg.ID, m.Op)
 	} else if wrong := c.arguments(m); wrong != nil {
-		r = *wrong
+		*r = *wrong
 	} else {
-		r = do(c, e, m)
+		*r = do(c, e, m)
 	}
 	r.Index = e.index
-	return r
 }
 
 // Precheck refuses what every state of the company would refuse: wrong arguments. nil means that the

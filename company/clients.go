@@ -72,9 +72,9 @@ func (s *clients) raise(w *window, low uint64) {
 }
 
 // keep remembers an answer of the client that was opened last.
-func (s *clients) keep(w *window, seq uint64, r *Result) {
+func (s *clients) keep(w *window, a answer) {
 	before := w.answers.len()
-	w.answers.put(seq, r)
+	w.answers.put(a)
 	s.answers += w.answers.len() - before
 	for s.answers > MaxAnswers && s.used.Len() > 1 {
 		s.forget(s.used.Front())

@@ -41,7 +41,7 @@ func hot(tb testing.TB) []allocs.Operation {
 	return []allocs.Operation{
 		{Name: "apply 16 writes", Most: 1, Do: func() { entry(writes) }},
 		{Name: "apply 16 adds", Most: 1, Do: func() { entry(adds) }},
-		{Name: "apply 16 mallocs and 16 frees", Most: 36, Do: func() {
+		{Name: "apply 16 mallocs and 16 frees", Most: 20, Do: func() {
 			entry(mallocs)
 			for i, r := range out.Results {
 				frees[i].Address = r.Address

@@ -183,7 +183,7 @@ func (s *Snapshot) writeClients(w *writer) {
 		}
 		w.num(c.last, c.w.low, uint64(c.w.answers.len()))
 		for _, a := range c.w.answers.kept() {
-			r := a.result()
+			r := a.result(s.cfg.ID)
 			w.num(a.seq-c.w.low, uint64(r.Code), uint64(r.Address), r.Size, r.Value, r.Index)
 			w.text(r.Text)
 			w.bytes(r.Txn.Client[:])
