@@ -2,6 +2,8 @@ package company
 
 import (
 	"fmt"
+	"math"
+	"slices"
 
 	"dmalloc/message"
 )
@@ -23,14 +25,20 @@ type Result struct {
 
 // Answer makes the message that carries the result back.
 func (r *Result) Answer(m *message.Message) *message.Message {
-	a := m.Answer(r.Code, r.Text)
+	a := new(message.Message)
+	r.AnswerTo(a, m)
+	return a
+}
+
+// AnswerTo is Answer for who has the memory.
+func (r *Result) AnswerTo(a, m *message.Message) {
+	m.AnswerTo(a, r.Code, r.Text)
 	a.Address, a.Size, a.Value, a.Index, a.Txn = r.Address, r.Size, r.Value, r.Index, r.Txn
 	a.Blocks = append([]message.Block(nil), r.Blocks...)
 	a.Token, a.Length = r.Token, r.Length
 	if len(r.Leases) > 0 {
 		a.Data = leasesJSON(r.Leases)
 	}
-	return a
 }
 
 func refuse(code message.Code, format string, args ...any) Result {
@@ -61,57 +69,39 @@ type operation struct {
 	do   func(*Company, *entry, *message.Message) Result
 }
 
-// operations is a function because the operations log by its rows.
-func operations(op message.Op) (operation, bool) {
-	switch op {
-	case message.MALLOC:
-		return operation{"allocate", (*Company).malloc}, true
-	case message.FREE:
-		return operation{"free", (*Company).free}, true
-	case message.WRITE:
-		return operation{"write", (*Company).write}, true
-	case message.CAS:
-		return operation{"cas", (*Company).cas}, true
-	case message.ADD:
-		return operation{"add", (*Company).add}, true
-	case message.RESERVE:
-		return operation{"reserve", (*Company).reserve}, true
-	case message.COMMIT:
-		return operation{"commit", (*Company).commit}, true
-	case message.CONFIRM:
-		return operation{"confirm", (*Company).confirm}, true
-	case message.ABORT:
-		return operation{"abort", (*Company).abort}, true
-	case message.OUTCOME:
-		return operation{"abort", (*Company).outcome}, true // what it may change is that
-	case message.DROP:
-		return operation{"drop", (*Company).drop}, true
-	case message.FINISH:
-		return operation{"finish", (*Company).finish}, true
-	case message.TERM:
-		return operation{"lead", (*Company).term}, true
-	case message.LEASE:
-		return operation{"lease", (*Company).grant}, true
-	case message.RELEASE:
-		return operation{"release", (*Company).release}, true
-	case message.EXPIRE:
-		return operation{"expire", (*Company).expire}, true
-	case message.RUN:
-		return operation{"set aside", (*Company).setAside}, true
-	case message.CLAIM:
-		return operation{"claim", (*Company).claim}, true
-	case message.SETTLE:
-		return operation{"settle", (*Company).settle}, true
-	case message.CAPACITY:
-		return operation{"set the capacity", (*Company).capacity}, true
+// operations is filled by init, because the operations log by its rows. One without a row cannot be done.
+var operations [math.MaxUint8 + 1]operation
+
+func init() {
+	for op, row := range map[message.Op]operation{
+		message.MALLOC:   {"allocate", (*Company).malloc},
+		message.FREE:     {"free", (*Company).free},
+		message.WRITE:    {"write", (*Company).write},
+		message.CAS:      {"cas", (*Company).cas},
+		message.ADD:      {"add", (*Company).add},
+		message.RESERVE:  {"reserve", (*Company).reserve},
+		message.COMMIT:   {"commit", (*Company).commit},
+		message.CONFIRM:  {"confirm", (*Company).confirm},
+		message.ABORT:    {"abort", (*Company).abort},
+		message.OUTCOME:  {"abort", (*Company).outcome}, // what it may change is that
+		message.DROP:     {"drop", (*Company).drop},
+		message.FINISH:   {"finish", (*Company).finish},
+		message.TERM:     {"lead", (*Company).term},
+		message.LEASE:    {"lease", (*Company).grant},
+		message.RELEASE:  {"release", (*Company).release},
+		message.EXPIRE:   {"expire", (*Company).expire},
+		message.RUN:      {"set aside", (*Company).setAside},
+		message.CLAIM:    {"claim", (*Company).claim},
+		message.SETTLE:   {"settle", (*Company).settle},
+		message.CAPACITY: {"set the capacity", (*Company).capacity},
+	} {
+		operations[op] = row
 	}
-	return operation{}, false
 }
 
 // log notes that m took effect.
 func (c *Company) log(e *entry, m *message.Message, a message.Addr, size uint64) {
-	o, _ := operations(m.Op)
-	e.Log = append(e.Log, message.LogLine{Company: c.cfg.ID, Index: e.index, Actor: e.node, Operation: o.word, Address: a, Size: size})
+	e.Log = append(e.Log, message.LogLine{Company: c.cfg.ID, Index: e.index, Actor: e.node, Operation: operations[m.Op].word, Address: a, Size: size})
 }
 
 // did notes that m changed the record that begins or began at a.
@@ -120,8 +110,30 @@ func (c *Company) did(e *entry, m *message.Message, a message.Addr, size uint64)
 	c.log(e, m, a, size)
 }
 
+// mostKept is how many of each the slices of an Applied that is used again have room for.
+const mostKept = 1024
+
+// reset makes room for the results of n messages, in the memory of the entry before.
+func (a *Applied) reset(n int) {
+	if max(cap(a.Results), cap(a.Changed), cap(a.Log)) > mostKept {
+		*a = Applied{}
+	}
+	*a = Applied{Results: slices.Grow(a.Results[:0], n)[:n], Changed: a.Changed[:0], Log: a.Log[:0], Leases: a.Leases[:0]}
+	if cap(a.Log) == 0 {
+		a.Log = make([]message.LogLine, 0, n) // most messages have a line
+	}
+}
+
 // Apply does one Raft entry.
 func (c *Company) Apply(index uint64, b *message.Batch) Applied {
+	var a Applied
+	c.ApplyTo(&a, index, b)
+	return a
+}
+
+// ApplyTo is Apply for who does entry after entry: it says what it did in a, and uses the memory of what is there. It
+// keeps nothing of a, nor of the messages.
+func (c *Company) ApplyTo(a *Applied, index uint64, b *message.Batch) {
 	if plantedShort {
 		c.keepBefore()
 	}
@@ -129,38 +141,41 @@ func (c *Company) Apply(index uint64, b *message.Batch) Applied {
 	c.clock += min(b.Elapsed, maxElapsed)
 	c.clients.expire(c.clock)
 	c.ended.expire(c.clock)
-	a := Applied{Results: make([]Result, len(b.Messages))}
-	e := &entry{index: index, node: b.Node, Applied: &a}
+	a.reset(len(b.Messages))
+	e := &entry{index: index, node: b.Node, Applied: a}
 	for i, m := range b.Messages {
 		e.message = i
-		a.Results[i] = c.once(e, m)
+		c.once(e, m, &a.Results[i])
 	}
-	return a
 }
 
-// once does m unless it is done already (C6). Messages of nobody are done as often as they come.
-func (c *Company) once(e *entry, m *message.Message) Result {
+// once does m unless it is done already (C6), and says in r what came of it. Messages of nobody are done as often as they
+// come. r is where the result stays: it is too large to be handed on from one to the next.
+func (c *Company) once(e *entry, m *message.Message, r *Result) {
 	if m.Client == (message.ClientID{}) {
-		return c.execute(e, m)
+		c.execute(e, m, r)
+		return
 	}
 	w := c.clients.open(m.Client, c.clock)
 	c.clients.raise(w, m.Low)
 	if m.Seq < w.low {
-		return Result{Code: message.TooOld, Index: e.index, Text: fmt.Sprintf("request %d of client %s is below %d, up to where the client said it has its answers; nothing was done, use a new number",
+		*r = Result{Code: message.TooOld, Index: e.index, Text: fmt.Sprintf("request %d of client %s is below %d, up to where the client said it has its answers; nothing was done, use a new number",
 			m.Seq, m.Client, w.low)}
+		return
 	}
-	if r, ok := w.answers[m.Seq]; ok && !plantedTwice {
-		return r
+	if i, ok := w.answers.find(m.Seq); ok && !plantedTwice {
+		*r = w.answers.kept()[i].result(c.cfg.ID)
+		return
 	}
 	if m.Seq-w.low >= MaxWindow {
-		return Result{Code: message.Busy, Index: e.index, Text: fmt.Sprintf("request %d of client %s is %d or more ahead of its oldest unanswered one, %d; nothing was done, wait for answers first",
+		*r = Result{Code: message.Busy, Index: e.index, Text: fmt.Sprintf("request %d of client %s is %d or more ahead of its oldest unanswered one, %d; nothing was done, wait for answers first",
 			m.Seq, m.Client, MaxWindow, w.low)}
+		return
 	}
-	r := c.execute(e, m)
+	c.execute(e, m, r)
 	if !passes(r.Code) {
-		c.clients.keep(w, m.Seq, r)
+		c.clients.keep(w, answerOf(c.cfg.ID, m.Seq, r))
 	}
-	return r
 }
 
 // passes says whether nothing was done yet, and the same request asked again may find a better moment (L5).
@@ -168,17 +183,15 @@ func passes(code message.Code) bool {
 	return code == message.Retry || code == message.Leased || code == message.Fenced || code == message.Busy
 }
 
-func (c *Company) execute(e *entry, m *message.Message) Result {
-	r := refuse(message.Unsupported, "company %s cannot do %s through its log; it allocates, frees and writes", c.cfg.ID, m.Op)
-	if o, ok := operations(m.Op); ok {
-		if wrong := c.arguments(m); wrong != nil {
-			r = *wrong
-		} else {
-			r = o.do(c, e, m)
-		}
+func (c *Company) execute(e *entry, m *message.Message, r *Result) {
+	if do := operations[m.Op].do; do == nil {
+		*r = refuse(message.Unsupported, "company %s cannot do %s through its log; it allocates, frees and writes", c.cfg.ID, m.Op)
+	} else if wrong := c.arguments(m); wrong != nil {
+		*r = *wrong
+	} else {
+		*r = do(c, e, m)
 	}
 	r.Index = e.index
-	return r
 }
 
 // Precheck refuses what every state of the company would refuse: wrong arguments. nil means that the

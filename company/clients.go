@@ -2,7 +2,6 @@ package company
 
 import (
 	"container/list"
-	"maps"
 
 	"dmalloc/message"
 )
@@ -29,7 +28,7 @@ type client struct {
 type window struct {
 	gen     uint64
 	low     uint64
-	answers map[uint64]Result // by seq
+	answers answers
 }
 
 // clients is whom the company remembers.
@@ -51,14 +50,14 @@ func (s *clients) open(id message.ClientID, clock uint64) *window {
 		if len(s.byID) >= MaxClients {
 			s.forget(s.used.Front())
 		}
-		e = s.used.PushBack(&client{id: id, w: &window{gen: s.gen, answers: map[uint64]Result{}}})
+		e = s.used.PushBack(&client{id: id, w: &window{gen: s.gen}})
 		s.byID[id] = e
 	}
 	s.used.MoveToBack(e)
 	c := e.Value.(*client)
 	c.last = clock
 	if c.w.gen != s.gen {
-		c.w = &window{gen: s.gen, low: c.w.low, answers: maps.Clone(c.w.answers)}
+		c.w = &window{gen: s.gen, low: c.w.low, answers: c.w.answers.clone()}
 	}
 	return c.w
 }
@@ -68,22 +67,15 @@ func (s *clients) raise(w *window, low uint64) {
 	if low <= w.low {
 		return
 	}
-	before := len(w.answers)
-	if low-w.low > uint64(len(w.answers)) {
-		maps.DeleteFunc(w.answers, func(seq uint64, _ Result) bool { return seq < low })
-	} else {
-		for seq := w.low; seq < low; seq++ {
-			delete(w.answers, seq)
-		}
-	}
-	s.answers -= before - len(w.answers)
+	s.answers -= w.answers.drop(low)
 	w.low = low
 }
 
 // keep remembers an answer of the client that was opened last.
-func (s *clients) keep(w *window, seq uint64, r Result) {
-	w.answers[seq] = r
-	s.answers++
+func (s *clients) keep(w *window, a answer) {
+	before := w.answers.len()
+	w.answers.put(a)
+	s.answers += w.answers.len() - before
 	for s.answers > MaxAnswers && s.used.Len() > 1 {
 		s.forget(s.used.Front())
 	}
@@ -91,7 +83,7 @@ func (s *clients) keep(w *window, seq uint64, r Result) {
 
 func (s *clients) forget(e *list.Element) {
 	c := s.used.Remove(e).(*client)
-	s.answers -= len(c.w.answers)
+	s.answers -= c.w.answers.len()
 	delete(s.byID, c.id)
 }
 

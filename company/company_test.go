@@ -138,7 +138,7 @@ func TestClientsAreForgotten(t *testing.T) {
 	if r := d.do(from(1, MaxWindow, 1)); r.Code != message.Done {
 		t.Errorf("a request at the window's end got %v", r)
 	}
-	if r := d.do(from(1, 1<<63, 1<<63)); r.Code != message.Done || len(d.clients.list()[0].w.answers) != 1 {
+	if r := d.do(from(1, 1<<63, 1<<63)); r.Code != message.Done || d.clients.list()[0].w.answers.len() != 1 {
 		t.Errorf("a request far ahead with its low got %v", r)
 	}
 	if r := d.do(from(1, 1<<63-1, 0)); r.Code != message.TooOld {

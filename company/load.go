@@ -165,7 +165,7 @@ func (c *Company) loadClients(r *reader, version uint64) {
 			if r.err != nil {
 				return
 			}
-			c.clients.keep(w, low+seq, answer)
+			c.clients.keep(w, answerOf(c.cfg.ID, low+seq, &answer))
 			next = seq + 1
 		}
 	}

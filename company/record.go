@@ -103,8 +103,7 @@ func (c *Company) blocks(r record) []message.Block {
 	if r.home {
 		return c.tieAt(r.at).blocks
 	}
-	a := c.addr(r.at)
-	return []message.Block{{Address: a, Size: r.size, Company: c.cfg.ID, Behind: a}}
+	return []message.Block{wholly(c.cfg.ID, c.addr(r.at), r.size)}
 }
 
 // keep enters a record whose addresses are taken, with its tie where it has one.

@@ -2,8 +2,6 @@ package company
 
 import (
 	"io"
-	"maps"
-	"slices"
 
 	"github.com/google/btree"
 
@@ -183,10 +181,10 @@ func (s *Snapshot) writeClients(w *writer) {
 			w.num(c.last, c.w.low, 0)
 			continue
 		}
-		w.num(c.last, c.w.low, uint64(len(c.w.answers)))
-		for _, seq := range slices.Sorted(maps.Keys(c.w.answers)) {
-			r := c.w.answers[seq]
-			w.num(seq-c.w.low, uint64(r.Code), uint64(r.Address), r.Size, r.Value, r.Index)
+		w.num(c.last, c.w.low, uint64(c.w.answers.len()))
+		for _, a := range c.w.answers.kept() {
+			r := a.result(s.cfg.ID)
+			w.num(a.seq-c.w.low, uint64(r.Code), uint64(r.Address), r.Size, r.Value, r.Index)
 			w.text(r.Text)
 			w.bytes(r.Txn.Client[:])
 			w.num(r.Txn.Seq, uint64(len(r.Blocks)))

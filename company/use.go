@@ -14,7 +14,7 @@ const (
 	tieBytes    = 160
 	blockBytes  = 56
 	clientBytes = 320
-	answerBytes = 240
+	answerBytes = 100 // of nearly all
 	endBytes    = 150
 	leaseBytes  = 160
 	runBytes    = 120 // and 4 a block

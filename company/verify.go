@@ -3,7 +3,6 @@ package company
 import (
 	"fmt"
 	"hash/crc32"
-	"maps"
 	"slices"
 	"strings"
 
@@ -157,14 +156,17 @@ func (c *Company) verifyZeros() error {
 func (c *Company) verifyClients() error {
 	answers, last := 0, uint64(0)
 	for _, k := range c.clients.list() {
-		answers += len(k.w.answers)
+		answers += k.w.answers.len()
 		if k.last < last || k.last > c.clock || c.clients.byID[k.id] == nil {
 			return defect("C6: client %s was heard at %d, the one before it at %d; it is %d", k.id, k.last, last, c.clock)
 		}
 		last = k.last
-		for seq := range k.w.answers {
-			if seq < k.w.low || seq-k.w.low >= MaxWindow {
-				return defect("C6: client %s has an answer to %d; low is %d", k.id, seq, k.w.low)
+		for i, a := range k.w.answers.kept() {
+			if a.seq < k.w.low || a.seq-k.w.low >= MaxWindow {
+				return defect("C6: client %s has an answer to %d; low is %d", k.id, a.seq, k.w.low)
+			}
+			if i > 0 && a.seq <= k.w.answers.kept()[i-1].seq {
+				return defect("C6: the answers of client %s are out of order at %d", k.id, a.seq)
 			}
 		}
 	}
@@ -208,8 +210,8 @@ func (c *Company) String() string {
 	b.WriteString("free: " + c.space.String())
 	for _, k := range c.clients.list() {
 		fmt.Fprintf(&b, "client %s heard at %d, low %d:", k.id, k.last, k.w.low)
-		for _, seq := range slices.Sorted(maps.Keys(k.w.answers)) {
-			fmt.Fprintf(&b, " %d=%s", seq, k.w.answers[seq].Code)
+		for _, a := range k.w.answers.kept() {
+			fmt.Fprintf(&b, " %d=%s", a.seq, a.code)
 		}
 		b.WriteByte('\n')
 	}

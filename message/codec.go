@@ -146,11 +146,14 @@ func (m *Message) append(b []byte, data bool) (_ []byte, at int, err error) {
 // Decode reads one message that fills b. The message's Data points into b.
 func Decode(b []byte) (*Message, error) {
 	m := new(Message)
-	if err := m.decode(b); err != nil {
+	if err := DecodeTo(m, b); err != nil {
 		return nil, err
 	}
 	return m, nil
 }
+
+// DecodeTo is Decode for who has the memory. Where it fails, what is in m means nothing.
+func DecodeTo(m *Message, b []byte) error { return m.decode(b) }
 
 func (m *Message) decode(b []byte) error {
 	if len(b) < 6 {
@@ -275,18 +278,26 @@ func (r *reader) uvarint() uint64 {
 	if r.err != nil {
 		return 0
 	}
+	if len(r.b) > 0 && r.b[0] < 0x80 { // as most are
+		v := uint64(r.b[0])
+		r.b = r.b[1:]
+		return v
+	}
 	v, n := binary.Uvarint(r.b)
 	if n <= 0 {
 		r.fail("a number is cut or too long")
 		return 0
 	}
-	if n > 1 && n != (bits.Len64(v)+6)/7 {
+	if n != uvarintLen(v) {
 		r.fail("a number is longer than it need be")
 		return 0
 	}
 	r.b = r.b[n:]
 	return v
 }
+
+// uvarintLen is how many bytes a varint takes at least.
+func uvarintLen(v uint64) int { return max(1, (bits.Len64(v)+6)/7) }
 
 // length takes the length of something that follows and is not empty.
 func (r *reader) length(most uint64, name string) int {

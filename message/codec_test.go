@@ -2,6 +2,8 @@ package message
 
 import (
 	"bytes"
+	"encoding/binary"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -50,6 +52,7 @@ func TestRoundTrip(t *testing.T) {
 }
 
 func TestBatchRoundTrip(t *testing.T) {
+	var reader BatchReader
 	rapid.Check(t, func(t *rapid.T) {
 		b := &Batch{Origin: rapid.Uint64().Draw(t, "o"), Number: rapid.Uint64().Draw(t, "n"), Term: rapid.Uint64().Draw(t, "t"),
 			Node: NodeID(rapid.Uint32Range(0, 9).Draw(t, "node")), Elapsed: uint64(rapid.Uint32().Draw(t, "e"))}
@@ -60,7 +63,7 @@ func TestBatchRoundTrip(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := DecodeBatch(buf)
+		got, err := reader.Read(buf)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -73,6 +76,54 @@ func TestBatchRoundTrip(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What a reader has read before does not show, not even where it did not decode.
+func TestBatchReaderForgets(t *testing.T) {
+	var reader BatchReader
+	long, short := &Batch{Messages: []*Message{New(WRITE), New(WRITE), New(WRITE)}}, &Batch{Messages: []*Message{New(FREE)}}
+	for _, m := range long.Messages {
+		m.Data, m.Text, m.Blocks = []byte("data"), "text", []Block{{Address: HeapBase}}
+	}
+	encoded, _ := long.Append(nil)
+	if _, err := reader.Read(encoded); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := reader.Read(encoded[:len(encoded)-1]); err == nil {
+		t.Fatal("a batch without its last byte was read")
+	}
+	next, _ := short.Append(nil)
+	b, err := reader.Read(next)
+	if err != nil || len(b.Messages) != 1 || !b.Messages[0].Equal(short.Messages[0]) {
+		t.Fatalf("got %v, %v", b, err)
+	}
+	kept := b.Messages[0]
+	if reader.Done(); kept.Op != NONE {
+		t.Errorf("a message is kept when it is done with: %v", kept)
+	}
+}
+
+// A message's length stands before it in as few bytes as it can, however wrong the guess was.
+func TestAppendMessage(t *testing.T) {
+	for _, text := range []int{0, 1, 50, 100, 200} {
+		for _, around := range []int{0, 1 << 7, 1 << 14} {
+			for size := max(0, around-200); size < around+100; size++ {
+				m := New(WRITE)
+				m.Data, m.Text = bytes.Repeat([]byte{7}, size), strings.Repeat("t", text)
+				alone, err := m.Append(nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				want := append(binary.AppendUvarint([]byte("before"), uint64(len(alone))), alone...)
+				if got, err := AppendMessage([]byte("before"), m); err != nil || !bytes.Equal(got, want) {
+					t.Fatalf("%d bytes of data and %d of text: got %x, %v, want %x", size, text, got, err, want)
+				}
+			}
+		}
+	}
+	if got, err := AppendMessage([]byte("before"), &Message{Op: opEnd}); err == nil || string(got) != "before" {
+		t.Errorf("a message that cannot be: %q, %v", got, err)
+	}
 }
 
 func TestDecodeRefuses(t *testing.T) {

@@ -54,7 +54,14 @@ func New(op Op) *Message {
 
 // Answer makes the OK to m: same client and seq, on its way back.
 func (m *Message) Answer(c Code, text string) *Message {
-	return &Message{Op: OK, Client: m.Client, Seq: m.Seq, Source: m.Target, Target: m.Source, Final: NoNode,
+	a := new(Message)
+	m.AnswerTo(a, c, text)
+	return a
+}
+
+// AnswerTo is Answer for who has the memory.
+func (m *Message) AnswerTo(a *Message, c Code, text string) {
+	*a = Message{Op: OK, Client: m.Client, Seq: m.Seq, Source: m.Target, Target: m.Source, Final: NoNode,
 		Company: m.Company, Status: c, Text: text}
 }
 

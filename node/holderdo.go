@@ -144,8 +144,12 @@ func (h *holder) write(m *message.Message, reply func(*message.Message), usual h
 		m.Value, reply = 0, h.certain(reply)
 	}
 	m.Flags &^= message.WriteBack
+	if m.Token != 0 || !h.cache.Any() {
+		usual(m, reply)
+		return
+	}
 	l, held := h.cache.At(m.Address, h.clock.Now())
-	if m.Token != 0 || !held || l.Mode != "w" || uint64(m.Address-l.Address)+size > l.Size {
+	if !held || l.Mode != "w" || uint64(m.Address-l.Address)+size > l.Size {
 		usual(m, reply)
 		return
 	}

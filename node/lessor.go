@@ -87,7 +87,7 @@ func (s *lessor) tenancy(id message.CompanyID) *tenancy {
 }
 
 // applied hears of an entry, from the goroutine that applies the company's.
-func (s *lessor) applied(id message.CompanyID, a company.Applied) {
+func (s *lessor) applied(id message.CompanyID, a *company.Applied) {
 	if id == 0 || len(a.Leases) == 0 && a.Term == 0 {
 		return
 	}

@@ -10,7 +10,7 @@ import (
 // observer hears of applied entries from the goroutines that apply them: it only notes.
 type observer struct{ n *Node }
 
-func (o observer) Applied(id message.CompanyID, a company.Applied) {
+func (o observer) Applied(id message.CompanyID, a *company.Applied) {
 	if id == 0 {
 		o.n.readDirectory()
 	}

@@ -2,6 +2,7 @@ package node
 
 import (
 	"fmt"
+	"math"
 
 	"dmalloc/message"
 	"dmalloc/transport"
@@ -47,6 +48,15 @@ var senders = map[message.Op]sender{
 	message.FAULT: anybody, message.HEAL: anybody, message.FAULTS: anybody, message.CORRUPT: anybody,
 }
 
+// senderOf is the same by number, for there is a look for each request.
+var senderOf [math.MaxUint8 + 1]sender
+
+func init() {
+	for op, s := range senders {
+		senderOf[op] = s
+	}
+}
+
 func (s sender) String() string {
 	return [...]string{"nodes", "anybody", "nodes and the launcher", "nodes, the launcher, and who shows a node's certificate"}[s]
 }
@@ -69,7 +79,7 @@ func sendersOf(m *message.Message) sender {
 	if m.Op == message.REGCHANGE && m.Value != 0 || byHolder(m) {
 		return nodesOnly // as planned, or as the holder of a lease or of a run
 	}
-	return senders[m.Op]
+	return senderOf[m.Op]
 }
 
 // byHolder says whether a message is what the holder of a lease or of a run asks of the company's leader, in its own
@@ -99,7 +109,7 @@ func (n *Node) forbidden(from transport.Role, m *message.Message) string {
 
 // take is Handle for what came over the network.
 func (n *Node) take(from transport.Role, m *message.Message, reply func(*message.Message)) {
-	if _, known := handlers[m.Op]; known {
+	if handlerOf[m.Op] != nil {
 		if why := n.forbidden(from, m); why != "" {
 			n.stats.refused.Add(1)
 			reply(m.Answer(message.Forbidden, why))

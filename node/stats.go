@@ -3,6 +3,7 @@ package node
 import (
 	"fmt"
 	"io"
+	"math"
 	"math/bits"
 	"sync/atomic"
 	"time"
@@ -67,11 +68,11 @@ func (h *histogram) quantile(q float64, count uint64) float64 {
 	return 0
 }
 
-// stats is what a node counts. The maps are filled when it is made and only read afterwards.
+// stats is what a node counts. The table is filled when it is made and only read afterwards.
 type stats struct {
-	ops       map[message.Op]*histogram
-	queue     histogram // waiting for the entry before
-	commit    histogram // proposing, replicating, applying
+	ops       [math.MaxUint8 + 1]*histogram // by op; nil where there is none
+	queue     histogram                     // waiting for the entry before
+	commit    histogram                     // proposing, replicating, applying
 	readIndex histogram
 	// registerSync is the fsync that puts of registers share.
 	registerSync histogram
@@ -83,7 +84,7 @@ type stats struct {
 }
 
 func newStats() *stats {
-	s := &stats{ops: map[message.Op]*histogram{}}
+	s := new(stats)
 	for op := message.NONE; op.Valid(); op++ {
 		s.ops[op] = new(histogram)
 	}
@@ -99,8 +100,8 @@ func (s *stats) answered(op message.Op, code message.Code, took time.Duration) {
 
 func (s *stats) report(id message.NodeID, more []message.Counter) message.NodeStats {
 	out := message.NodeStats{Node: id, Operations: map[string]message.Latency{}, Stages: map[string]message.Latency{}}
-	for op, h := range s.ops {
-		if l := h.summary(); l.Count > 0 {
+	for op := message.NONE; op.Valid(); op++ {
+		if l := s.ops[op].summary(); l.Count > 0 {
 			out.Operations[op.String()] = l
 		}
 	}

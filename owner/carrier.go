@@ -139,7 +139,8 @@ func (t *raftTransport) check(from message.NodeID, incarnation uint64, b *pb.Mes
 	if b.DeploymentId != t.cfg.GetDeploymentID() {
 		return errMisdirected
 	}
-	if b.SourceAddress != target(t.owner.Settings.Cluster, from, incarnation) {
+	var room [64]byte
+	if b.SourceAddress != string(appendTarget(room[:0], t.owner.Settings.Cluster, from, incarnation)) {
 		return errMisdirected
 	}
 	for i := range b.Requests {

@@ -37,7 +37,6 @@ func encode(b *message.Batch, batch []request) ([]byte, error) {
 		size += 96 + len(q.m.Data) + len(q.m.Blocks)*40
 	}
 	buf := b.AppendHead(entryMemory(size), len(batch))
-	var scratch []byte
 	for _, q := range batch {
 		m := *q.m
 		m.Source, m.Target, m.Epoch, m.Path = message.NoNode, message.NoNode, 0, nil
@@ -46,7 +45,7 @@ func encode(b *message.Batch, batch []request) ([]byte, error) {
 			m.Term = b.Term
 		}
 		var err error
-		if buf, scratch, err = message.AppendMessage(buf, scratch, &m); err != nil {
+		if buf, err = message.AppendMessage(buf, &m); err != nil {
 			return nil, err
 		}
 	}

@@ -69,7 +69,8 @@ type Host struct {
 
 	mu       sync.RWMutex
 	replicas map[message.CompanyID]*Replica
-	nodes    map[[2]uint64]message.NodeID // company, replica -> node
+	byID     [message.MaxCompany + 1]atomic.Pointer[Replica] // the same, for who does not wait for mu: there is a look for each request
+	nodes    map[[2]uint64]message.NodeID                    // company, replica -> node
 	// Reports of leaders whose node was not known yet: a replica that joined while this node was away.
 	strangers map[message.CompanyID]raftio.LeaderInfo
 
@@ -165,6 +166,9 @@ func (h *Host) Close() {
 	h.mu.Lock()
 	all := h.replicas
 	h.replicas = map[message.CompanyID]*Replica{}
+	for id := range h.byID {
+		h.byID[id].Store(nil)
+	}
 	h.mu.Unlock()
 	for _, r := range all {
 		r.stop()
@@ -203,6 +207,7 @@ func (h *Host) Start(seat Seat, state Machine) (*Replica, error) {
 	r := newReplica(h, seat, m)
 	h.mu.Lock()
 	h.replicas[seat.Company] = r
+	h.byID[seat.Company].Store(r)
 	h.mu.Unlock()
 	r.start()
 	err := h.disk.run(func() error {
@@ -218,6 +223,7 @@ func (h *Host) Start(seat Seat, state Machine) (*Replica, error) {
 	if err != nil {
 		h.mu.Lock()
 		delete(h.replicas, seat.Company)
+		h.byID[seat.Company].Store(nil)
 		h.mu.Unlock()
 		r.stop()
 		return nil, fmt.Errorf("start replica %d of company %s: %w", seat.Replica, seat.Company, err)
@@ -234,6 +240,7 @@ func (h *Host) Drop(ctx context.Context, id message.CompanyID, generation, repli
 	if r != nil && r.Replica == replica {
 		r.bar(math.MaxUint64) // barLease does not find it from here on
 		delete(h.replicas, id)
+		h.byID[id].Store(nil)
 	}
 	h.mu.Unlock()
 	if r != nil && r.Replica == replica {
@@ -257,9 +264,10 @@ func (h *Host) Drop(ctx context.Context, id message.CompanyID, generation, repli
 
 // Replica is this node's owner of a company, nil if it has none.
 func (h *Host) Replica(id message.CompanyID) *Replica {
-	h.mu.RLock()
-	defer h.mu.RUnlock()
-	return h.replicas[id]
+	if int(id) >= len(h.byID) {
+		return nil
+	}
+	return h.byID[id].Load()
 }
 
 // Replicas lists this node's owners by company.
@@ -364,7 +372,14 @@ func (l listener) LeaderUpdated(info raftio.LeaderInfo) {
 
 // target is the logical Raft address of a node: it outlives ports, but not the node's disk.
 func target(cluster string, n message.NodeID, incarnation uint64) string {
-	return fmt.Sprintf("c%s-n%d-i%d", cluster, n, incarnation)
+	return string(appendTarget(nil, cluster, n, incarnation))
+}
+
+// appendTarget is target without memory of its own: each batch of Raft that comes in is compared with one.
+func appendTarget(b []byte, cluster string, n message.NodeID, incarnation uint64) []byte {
+	b = append(append(append(b, 'c'), cluster...), "-n"...)
+	b = append(strconv.AppendUint(b, uint64(n), 10), "-i"...)
+	return strconv.AppendUint(b, incarnation, 10)
 }
 
 // parseTarget reads what target wrote.

@@ -41,7 +41,7 @@ type numbers struct {
 	seqs  []uint64
 }
 
-func (n *numbers) Apply(index uint64, b *message.Batch) company.Applied {
+func (n *numbers) ApplyTo(a *company.Applied, index uint64, b *message.Batch) {
 	n.index = index
 	results := make([]company.Result, len(b.Messages))
 	for i, m := range b.Messages {
@@ -50,7 +50,7 @@ func (n *numbers) Apply(index uint64, b *message.Batch) company.Applied {
 		}
 		results[i].Index = index
 	}
-	return company.Applied{Results: results}
+	*a = company.Applied{Results: results}
 }
 
 func (n *numbers) Read(m *message.Message) *message.Message { return m.Answer(message.Done, "") }

@@ -18,9 +18,14 @@ const inlineRead = 64 << 10
 
 // leads says whether nobody else can have led the company until this moment. What was read before is then what the
 // company held while it was being read.
-func (r *Replica) leads() bool {
-	h := r.hold.Load()
-	return h != nil && h.of == r.lead.Load() && h.of.mine && raftTerm(h.of.term) > r.barred.Load() && r.host.clock.Now() < h.until
+func (r *Replica) leads() bool { return r.left(r.hold.Load()) > 0 }
+
+// left is how much longer a hold lasts; no more than 0 where it is over.
+func (r *Replica) left(h *hold) time.Duration {
+	if h == nil || h.of != r.lead.Load() || !h.of.mine || raftTerm(h.of.term) <= r.barred.Load() {
+		return 0
+	}
+	return h.until - r.host.clock.Now()
 }
 
 // confirmed takes in that a majority has acknowledged the leader since begin.
@@ -57,21 +62,26 @@ func (h *Host) barLease(shard, term uint64) {
 
 // readAtOnce answers a read here and now, or not at all.
 func (r *Replica) readAtOnce(m *message.Message) *message.Message {
-	if m.Op != message.READ || m.Size > inlineRead || !r.leads() {
+	h := r.hold.Load()
+	if h == nil || m.Op != message.READ || m.Size > inlineRead {
 		return nil
 	}
 	a := r.machine.tryRead(m)
-	if a == nil || !r.leads() {
+	if a == nil {
 		return nil
 	}
-	r.renew()
-	a.Term = r.lead.Load().term
+	left := r.left(h) // a hold that was there before the read, and is not over behind it: the clock is read once
+	if left <= 0 {
+		return nil
+	}
+	r.renew(left)
+	a.Term = h.of.term
 	return a
 }
 
-// renew has the lease confirmed anew once half of it is over. It does not wait.
-func (r *Replica) renew() {
-	if h := r.hold.Load(); h != nil && h.until-r.host.clock.Now() < r.host.lease/2 {
+// renew has a lease that lasts for so much longer confirmed anew, once half of it is over. It does not wait.
+func (r *Replica) renew(left time.Duration) {
+	if left < r.host.lease/2 {
 		select {
 		case r.renewal <- struct{}{}:
 		default: // it is under way
@@ -132,7 +142,7 @@ func (r *Replica) readTogether(batch []request) {
 					q.reply(answers[i])
 				}
 			})
-			r.renew()
+			r.renew(r.left(r.hold.Load()))
 			return
 		}
 	}

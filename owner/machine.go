@@ -12,11 +12,11 @@ import (
 	"dmalloc/message"
 )
 
-// Machine is what an owner replicates: a heap company, or the directory. Apply is exclusive, Read and
+// Machine is what an owner replicates: a heap company, or the directory. ApplyTo is exclusive, Read and
 // Status run beside each other, and a Snapshot is written while Apply goes on. Load runs beside Read and Status, for it
 // takes long; what it has read becomes the state by install, which is exclusive and takes no time.
 type Machine interface {
-	Apply(index uint64, b *message.Batch) company.Applied
+	ApplyTo(a *company.Applied, index uint64, b *message.Batch) // into a's memory; keeps nothing of a and b
 	Read(m *message.Message) *message.Message
 	Snapshot() io.WriterTo
 	Load(r io.Reader) (install func(), err error)
@@ -64,10 +64,14 @@ func (d *Directory) Load(r io.Reader) (install func(), err error) {
 
 func (d *Directory) Bytes() uint64 { return 4096 }
 
+func (d *Directory) ApplyTo(a *company.Applied, index uint64, b *message.Batch) {
+	*a = d.Apply(index, b)
+}
+
 // Observer hears what happens to a company on this node. Its calls come from the goroutine that applies
-// entries: it must note and return, not wait.
+// entries: it must note and return, not wait, and keep nothing of what it is shown.
 type Observer interface {
-	Applied(id message.CompanyID, a company.Applied)
+	Applied(id message.CompanyID, a *company.Applied)
 	Restored(id message.CompanyID) // the whole state was replaced
 }
 
@@ -93,6 +97,9 @@ type machine struct {
 	saving  saving        // which snapshots are being written; under mu
 
 	keep sums // for VERIFY
+
+	batches message.BatchReader // Update's, of which there is one at a time
+	did     company.Applied     // Update's, too
 
 	waitMu  sync.Mutex
 	waiting map[uint64]chan []company.Result // by batch number
@@ -125,12 +132,34 @@ func (c *machine) deliver(number uint64, results []company.Result) {
 	}
 }
 
+// resultMemory is memory for the results of entries between their being applied and answered, as *[]company.Result.
+var resultMemory sync.Pool
+
+// own gives Update memory for the results of an entry of this node's: it will be the lane's.
+func (c *machine) own() {
+	if r, ok := resultMemory.Get().(*[]company.Result); ok {
+		c.did.Results = *r
+	} else {
+		c.did.Results = nil
+	}
+}
+
+// answered has the memory of results used again.
+func answered(results []company.Result) {
+	if n := cap(results); n > 0 && n <= mostResults {
+		clear(results)
+		resultMemory.Put(&results)
+	}
+}
+
+const mostResults = 1024 // whose memory is used again
+
 // Update applies committed entries. An entry that does not decode changes nothing, on every owner alike.
 func (c *machine) Update(entries []sm.Entry) ([]sm.Entry, error) {
 	for i := range entries {
 		e := &entries[i]
 		e.Result = sm.Result{Value: e.Index}
-		b, err := message.DecodeBatch(e.Cmd)
+		b, err := c.batches.Read(e.Cmd)
 		if err != nil {
 			c.applied.Store(e.Index)
 			continue
@@ -141,7 +170,11 @@ func (c *machine) Update(entries []sm.Entry) ([]sm.Entry, error) {
 			continue
 		}
 		index := indexIn(c.generation, e.Index)
-		applied := c.state.Apply(index, b)
+		mine := b.Origin == c.origin
+		if mine {
+			c.own()
+		}
+		c.state.ApplyTo(&c.did, index, b)
 		c.keep.applied(index, c.state)
 		size := uint64(len(e.Cmd)) + entryOverhead
 		c.recent.add(size)
@@ -150,12 +183,14 @@ func (c *machine) Update(entries []sm.Entry) ([]sm.Entry, error) {
 		c.mu.Unlock()
 		c.applied.Store(e.Index)
 		if c.observer != nil {
-			c.observer.Applied(c.id, applied)
+			c.observer.Applied(c.id, &c.did)
 		}
-		if b.Origin == c.origin {
-			c.deliver(b.Number, applied.Results)
+		if mine {
+			c.deliver(b.Number, c.did.Results)
+			c.did.Results = nil
 		}
 	}
+	c.batches.Done()
 	if logged := c.logged.Load(); logged > minLog {
 		c.mu.RLock()
 		state := c.state.Bytes()

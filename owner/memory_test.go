@@ -29,7 +29,8 @@ func TestSnapshotsAreCounted(t *testing.T) {
 		index++
 		q := message.New(op)
 		q.Address, q.Size, q.Data = a, size, data
-		if x := m.state.Apply(index, &message.Batch{Messages: []*message.Message{q}}); x.Results[0].Code != message.Done {
+		var x company.Applied
+		if m.state.ApplyTo(&x, index, &message.Batch{Messages: []*message.Message{q}}); x.Results[0].Code != message.Done {
 			t.Fatal(x.Results[0])
 		}
 	}

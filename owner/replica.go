@@ -121,10 +121,16 @@ func (r *Replica) enqueue(q *queue, m *message.Message, reply func(*message.Mess
 		reply(r.notLeader(m, l))
 		return
 	}
-	if !q.put(request{m, reply, time.Now()}) {
+	if !q.put(request{m, reply, now()}) {
 		reply(m.Answer(message.Busy, fmt.Sprintf("as much waits for company %s, or for all companies on this node, as may; nothing was done, try again", r.ID)))
 	}
 }
+
+// began is a moment before all others.
+var began = time.Now()
+
+// now is time.Now for who wants to know later how long it took: it reads one clock instead of two.
+func now() time.Time { return began.Add(time.Since(began)) }
 
 // NotLeader answers who leads instead of this replica.
 func (r *Replica) NotLeader(m *message.Message) *message.Message {
@@ -196,18 +202,28 @@ func (r *Replica) propose(batch []request) {
 	}
 	end := time.Now()
 	r.host.cfg.Together(func() {
+		var answers []message.Message // room for the next ones
 		for i, q := range batch {
 			if results == nil {
 				q.reply(q.m.Answer(message.Retry, fmt.Sprintf("company %s lost its leader while the request was under way", r.ID)))
 				continue
 			}
-			a := results[i].Answer(q.m)
+			if len(answers) == 0 {
+				answers = make([]message.Message, min(answersAtOnce, len(batch)-i))
+			}
+			a := &answers[0]
+			answers = answers[1:]
+			results[i].AnswerTo(a, q.m)
 			a.Term = l.term
 			q.reply(a)
 			r.host.observe(q.at, begin, end)
 		}
 	})
+	answered(results)
 }
+
+// answersAtOnce is how many answers are made in one piece of memory. Who keeps one of them keeps all: 4 KiB.
+const answersAtOnce = 16
 
 // acknowledge is a planted bug: it answers what has only been asked.
 func acknowledge(batch []request) {

@@ -13,6 +13,7 @@ import (
 	"github.com/lni/dragonboat/v4"
 	pb "github.com/lni/dragonboat/v4/raftpb"
 
+	"dmalloc/company"
 	"dmalloc/message"
 )
 
@@ -146,7 +147,7 @@ func (c *machine) retire(tail func(applied uint64) (first uint64, entries []pb.E
 			continue
 		}
 		if b, err := message.DecodeBatch(command(e)); err == nil {
-			c.state.Apply(indexIn(c.generation, e.Index), b)
+			c.state.ApplyTo(new(company.Applied), indexIn(c.generation, e.Index), b)
 		}
 	}
 	c.over = true

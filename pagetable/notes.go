@@ -67,28 +67,42 @@ type line struct {
 	n   int    // how-manieth line of its entry
 }
 
+// place is where a line stands.
+type place struct {
+	seq   uint64
+	index uint64 // of its entry
+	n     int
+}
+
 // ring keeps the last lines of a company.
 type ring struct {
 	lines   []line // grows to the bound, then next is the oldest
 	next    int
 	dropped uint64
-	last    line   // the newest, which says whether the next is of the same entry
+	last    place  // of the newest, which says whether the next is of the same entry
 	flushed uint64 // seq up to which SQLite has them
 }
 
-func (r *ring) add(l message.LogLine, seq uint64, most int) {
+// add keeps a line of a company; most bounds how many there are. A line is copied once.
+func (r *ring) add(company message.CompanyID, l *message.LogLine, seq uint64, most int) {
 	n := 0
-	if r.last.seq != 0 && r.last.Index == l.Index {
+	if r.last.seq != 0 && r.last.index == l.Index {
 		n = r.last.n + 1
 	}
-	r.last = line{l, seq, n}
+	r.last = place{seq, l.Index, n}
+	at := r.next
 	if len(r.lines) < most {
-		r.lines = append(r.lines, r.last)
-		return
+		at = len(r.lines)
+		r.lines = append(r.lines, line{})
+	} else {
+		if r.next++; r.next == len(r.lines) {
+			r.next = 0
+		}
+		r.dropped++
 	}
-	r.lines[r.next] = r.last
-	r.next = (r.next + 1) % len(r.lines)
-	r.dropped++
+	x := &r.lines[at]
+	x.LogLine, x.seq, x.n = *l, seq, n
+	x.Company = company
 }
 
 // after lists the lines with a seq over s, oldest first, at most count of them and then the newest.

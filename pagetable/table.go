@@ -189,10 +189,9 @@ func (t *Table) Changed(company message.CompanyID, addrs []message.Addr, log []m
 			return
 		}
 		c.change(addrs, t.maxDirty)
-		for _, l := range log {
+		for i := range log {
 			t.seq++
-			l.Company = company
-			c.log.add(l, t.seq, t.maxLog)
+			c.log.add(company, &log[i], t.seq, t.maxLog)
 		}
 	})
 }

@@ -71,44 +71,51 @@ func (c *conn) admit(f *frame) error {
 	return nil
 }
 
+// exchange is a request and where its answer goes: in one piece of memory, for there is one for each request. It outlives
+// the frame, which it must not hold.
+type exchange struct {
+	c    *conn
+	id   uint64
+	src  message.NodeID   // the frame's: a client's goes back through the node that passed its request on
+	from message.NodeID   // who is to be answered, NoNode a client
+	path []message.NodeID // by which the request came, if it is traced
+	m    message.Message
+}
+
 // request hands a request of who is to be answered, NoNode a client, to the node.
 func (c *conn) request(f *frame, from message.NodeID, role Role, payload []byte) error {
 	t := c.t
-	m, err := message.Decode(payload)
-	if err != nil {
+	x := &exchange{c: c, id: f.id, src: f.src, from: from}
+	m := &x.m
+	if err := message.DecodeTo(m, payload); err != nil {
 		t.count(malformedFrames)
 		r := message.New(message.OK)
 		r.Status, r.Text = message.InvalidArgument, err.Error()
-		c.reply(f, from, nil, r)
+		x.reply(r)
 		return nil
 	}
 	m.Source, m.Target = from, t.cfg.Self
-	var path []message.NodeID
 	if m.Flags&message.Traced != 0 {
-		path = f.path()
+		x.path = f.path()
 	}
-	m.Path = path
+	m.Path = x.path
 	if t.cfg.Handle == nil {
-		c.reply(f, from, path, m.Answer(message.Unsupported, "nobody here answers requests"))
+		x.reply(m.Answer(message.Unsupported, "nobody here answers requests"))
 		return nil
 	}
-	// The closure outlives this call: it must not hold the frame, whose bytes the message may share.
-	back := &frame{src: f.src, id: f.id}
-	t.cfg.Handle(c.ctx, Peer{Address: c.address, Incarnation: c.incarnation, Role: role}, m, func(a *message.Message) {
-		c.reply(back, from, path, a)
-	})
+	t.cfg.Handle(c.ctx, Peer{Address: c.address, Incarnation: c.incarnation, Role: role}, m, x.reply)
 	return nil
 }
 
-// reply sends an answer, or an ALIVE before it, on the connection on which the request came. A client's goes back
-// through the node that passed its request on.
-func (c *conn) reply(f *frame, to message.NodeID, path []message.NodeID, a *message.Message) {
+// reply sends an answer, or an ALIVE before it, on the connection on which the request came.
+func (x *exchange) reply(a *message.Message) {
+	c, to := x.c, x.from
 	own := *a // the caller may share its answer, for it is kept for repetitions
 	own.Source, own.Target = c.t.cfg.Self, to
 	if len(own.Path) == 0 {
-		own.Path = path
+		own.Path = x.path
 	}
-	back := frame{kind: kindAnswer, src: c.t.cfg.Self, dst: f.src, id: f.id}
+	back := frame{kind: kindAnswer, src: c.t.cfg.Self, dst: x.src, id: x.id}
 	if a.Op == message.ALIVE {
 		back.kind = kindAlive
 	}
