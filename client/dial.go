@@ -98,7 +98,7 @@ func Connect(d *message.Directory, home message.NodeID, states func(context.Cont
 
 func connect(t *transport.Transport, d *message.Directory, home message.NodeID, control *Control, states func(context.Context) ([]Node, error), faults func(context.Context) ([]Fault, error)) (*Conn, error) {
 	w := &wire{Transport: t, home: home}
-	h, err := New(Config{Carrier: w, Home: home, Directory: d, States: states, Faults: faults})
+	h, err := New(Config{Carrier: w, Home: home, HomeFirst: len(d.Settings.Topology) > 0, Directory: d, States: states, Faults: faults})
 	if err != nil {
 		_ = t.Close()
 		return nil, err

@@ -29,6 +29,9 @@ type Config struct {
 	States func(ctx context.Context) ([]Node, error)
 	// Faults asks them what they break on purpose; nil if nobody can be asked.
 	Faults func(ctx context.Context) ([]Fault, error)
+	// HomeFirst has the home node asked first of a register's replicas: it is this very process, or the way to all
+	// others leads through it.
+	HomeFirst bool
 	// Doubt says that a node is believed dead or frozen: of a register's replicas it is asked last. May be nil.
 	Doubt func(node message.NodeID) bool
 	// Near has reads go to the home node first where it is an owner, whoever leads.
@@ -107,7 +110,7 @@ func New(cfg Config) (*Heap, error) {
 		return nil, fmt.Errorf("draw a client id: %w", err)
 	}
 	h.leases, h.guest = &leases{}, &guest{}
-	h.regs = &quorums{doubt: map[message.NodeID]time.Time{}}
+	h.regs = &quorums{nodes: map[message.NodeID]seen{}}
 	if _, err := rand.Read(h.regs.writer[:]); err != nil {
 		return nil, fmt.Errorf("draw a writer id: %w", err)
 	}

@@ -63,9 +63,8 @@ func (t *trips) took(n message.NodeID, d time.Duration) {
 
 // pace is what a client has learned of the ways to the nodes.
 type pace struct {
-	sign     trips // from a request to the first sign of life: the way there and back
-	answer   trips // from a request of a company to its answer: that, and what the leader does for it
-	register trips // the same of a register's replica
+	sign   trips // from a request to the first sign of life: the way there and back
+	answer trips // from a request of a company to its answer: that, and what the leader does for it
 }
 
 // patience is how long a node may give no sign of life.

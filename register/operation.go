@@ -52,7 +52,7 @@ type Operation struct {
 	kind     Kind     // of the phase that runs, zero before Start
 	got      []Reply  // what counts in it, one a replica (R5)
 	room     [3]Reply // where got begins: few registers have more replicas than three
-	everyone bool    // is asked for the value, whatever its size
+	everyone bool     // is asked for the value, whatever its size
 	tag      message.Tag
 	value    []byte
 	chosen   bool // tag is that of the write, for ever (R3)
