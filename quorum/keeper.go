@@ -33,6 +33,7 @@ type Config struct {
 	Log       *slog.Logger
 	Synced    func(took time.Duration) // of each fsync; may be nil
 	Disk      disk.Disk                // asked before the files are changed; nil: always well
+	Together  func(func())             // runs a function that answers many puts; nil: just run it
 }
 
 // Keeper is a node's part of the registers. All its methods may be called at once.
@@ -72,7 +73,7 @@ func Open(cfg Config) (*Keeper, error) {
 	k.ctx, k.cancel = context.WithCancel(context.Background())
 	var err error
 	k.store, err = disk.Open(cfg.Dir, disk.Identity{Cluster: cfg.Cluster, Node: cfg.Self.Node, Incarnation: cfg.Self.Incarnation}, disk.Options{
-		Shards: ring.Shards, Shard: ring.Shard, Known: cfg.Known, Log: cfg.Log, Disk: cfg.Disk,
+		Shards: ring.Shards, Shard: ring.Shard, Known: cfg.Known, Log: cfg.Log, Disk: cfg.Disk, Together: cfg.Together,
 		Synced: func(d time.Duration, _ int) {
 			if cfg.Synced != nil {
 				cfg.Synced(d)
