@@ -443,13 +443,14 @@ func names(groups [][]message.Member) string {
 	return text
 }
 
-// registerBytes is about what the index takes for a register. Values are read from the disk.
+// registerBytes is about what the index takes for a register.
 const registerBytes = 160
 
-// Memory is about how many bytes the registers take in memory: the index, and what waits for the disk.
+// Memory is about how many bytes the registers take in memory: the index, what waits for the disk, and small values that
+// were read lately.
 func (k *Keeper) Memory() uint64 {
 	s := k.store.Stats()
-	return registerBytes*uint64(s.Registers) + uint64(s.QueuedBytes)
+	return registerBytes*uint64(s.Registers) + uint64(s.QueuedBytes) + uint64(s.RecentBytes)
 }
 
 // Counters are the Keeper's numbers, for STATS and metrics.

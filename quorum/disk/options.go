@@ -122,5 +122,6 @@ type Stats struct {
 	Compactions uint64 // segments that were emptied and removed
 	Queued      int    // what waits for the writer
 	QueuedBytes int
-	Full        bool // the disk had no room for the last group
+	RecentBytes int64 // of values kept in memory
+	Full        bool  // the disk had no room for the last group
 }
