@@ -79,7 +79,7 @@ func (r *quorumRun) rankOf(n message.NodeID, now time.Time, near time.Duration) 
 		return rankDoubted
 	case n == r.h.cfg.Home && r.h.cfg.HomeFirst:
 		return rankHome
-	case seen.trip.mean > near && now.Sub(seen.at) < doubtFor: // what was long ago is tried again
+	case seen.trip.least() > near && now.Sub(seen.at) < doubtFor: // what was long ago is tried again
 		return rankFar
 	}
 	return rankWell

@@ -14,11 +14,17 @@ import (
 func TestRank(t *testing.T) {
 	k := newKeepers(t, 4, 4)
 	now := time.Now()
+	steady := func(d time.Duration) (t trip) {
+		for range 20 {
+			t = t.after(d)
+		}
+		return t
+	}
 	trips := map[message.NodeID]seen{
-		0: {trip: trip{}.after(time.Millisecond), at: now},
-		1: {trip: trip{}.after(2 * time.Millisecond), at: now},
-		2: {trip: trip{}.after(time.Millisecond), at: now, doubt: now.Add(time.Second)},
-		3: {trip: trip{}.after(40 * time.Millisecond), at: now},
+		0: {trip: steady(time.Millisecond), at: now},
+		1: {trip: steady(2 * time.Millisecond), at: now},
+		2: {trip: steady(time.Millisecond), at: now, doubt: now.Add(time.Second)},
+		3: {trip: steady(40 * time.Millisecond), at: now},
 	}
 	all := func(o ranking) (order []message.NodeID) {
 		for _, m := range o.groups[0] {
@@ -39,7 +45,7 @@ func TestRank(t *testing.T) {
 		if order[2] != 3 || order[3] != 2 {
 			t.Errorf("the far and the doubted are not the last: %v", order)
 		}
-		if r.order.usual != 6*time.Millisecond { // node 1's mean and four deviations
+		if u := r.order.usual; u < 2*time.Millisecond || u > 3*time.Millisecond { // node 1's mean and four deviations
 			t.Errorf("three of four take %v as a rule", r.order.usual)
 		}
 		r.rank(now.Add(2 * doubtFor))
@@ -47,6 +53,11 @@ func TestRank(t *testing.T) {
 	}
 	if len(first) != 4 {
 		t.Errorf("later on only %v were ever first", first)
+	}
+	trips[3] = seen{trip: trip{}.after(40 * time.Millisecond), at: now}
+	r := h.newRun(message.RegisterID{Address: 7})
+	if r.rankOf(3, now, farLeast) != rankWell {
+		t.Error("node 3 is far after it was slow once")
 	}
 	h.cfg.Home, h.cfg.HomeFirst = 1, true
 	for range 4 {

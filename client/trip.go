@@ -33,6 +33,9 @@ func (t trip) patience(least, most time.Duration) time.Duration {
 	return min(max(least, t.mean+4*t.deviation), max(least, most))
 }
 
+// least is what it takes at least as a rule: nothing, as long as the times differ much.
+func (t trip) least() time.Duration { return max(0, t.mean-4*t.deviation) }
+
 // longestTrip bounds all patience, and what counts: a longer time says that a node was frozen or a link cut,
 // not how long the way is.
 const longestTrip = 2 * time.Second
