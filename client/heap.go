@@ -36,6 +36,9 @@ type Config struct {
 	Doubt func(node message.NodeID) bool
 	// Near has reads go to the home node first where it is an owner, whoever leads.
 	Near bool
+	// Confirm has a majority confirm the leader for each read, as if it had no lease: for who does not trust the clocks of the
+	// machines to run at nearly the same speed. What lies under a lease that somebody took depends on them all the same.
+	Confirm bool
 	// Attempt is how long an owner may give no sign of life at least before the next one is asked, too; 0 means
 	// 120 ms. Where the way to it was seen to be longer, it has as long as that takes.
 	Attempt time.Duration

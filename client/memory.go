@@ -255,6 +255,9 @@ func (h *Heap) readPiece(ctx context.Context, p []byte, a message.Addr) error {
 	answer, err := h.access(ctx, a, uint64(len(p)), func() *message.Message {
 		m := message.New(message.READ)
 		m.Size = uint64(len(p))
+		if h.cfg.Confirm {
+			m.Flags |= message.Confirm
+		}
 		return m
 	})
 	if err != nil {
