@@ -80,7 +80,7 @@ func dial(ctx context.Context, t *transport.Transport, address string, o Options
 		control = NewControl(s.Control, o)
 		states, faults = control.States, control.Faults
 	}
-	return connect(t, &d, home, control, states, faults)
+	return connect(t, &d, home, control, states, faults, o)
 }
 
 // Connect makes a client of a cluster whose directory is known. states and faults may be nil.
@@ -93,12 +93,12 @@ func Connect(d *message.Directory, home message.NodeID, states func(context.Cont
 	if err != nil {
 		return nil, err
 	}
-	return connect(t, d, home, nil, states, faults)
+	return connect(t, d, home, nil, states, faults, o)
 }
 
-func connect(t *transport.Transport, d *message.Directory, home message.NodeID, control *Control, states func(context.Context) ([]Node, error), faults func(context.Context) ([]Fault, error)) (*Conn, error) {
+func connect(t *transport.Transport, d *message.Directory, home message.NodeID, control *Control, states func(context.Context) ([]Node, error), faults func(context.Context) ([]Fault, error), o Options) (*Conn, error) {
 	w := &wire{Transport: t, home: home}
-	h, err := New(Config{Carrier: w, Home: home, Directory: d, States: states, Faults: faults})
+	h, err := New(Config{Carrier: w, Home: home, HomeFirst: len(d.Settings.Topology) > 0, Directory: d, States: states, Faults: faults, Confirm: o.Confirm})
 	if err != nil {
 		_ = t.Close()
 		return nil, err

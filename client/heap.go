@@ -33,10 +33,16 @@ type Config struct {
 	States func(ctx context.Context) ([]Node, error)
 	// Faults asks them what they break on purpose; nil if nobody can be asked.
 	Faults func(ctx context.Context) ([]Fault, error)
+	// HomeFirst has the home node asked first of a register's replicas: it is this very process, or the way to all
+	// others leads through it.
+	HomeFirst bool
 	// Doubt says that a node is believed dead or frozen: of a register's replicas it is asked last. May be nil.
 	Doubt func(node message.NodeID) bool
 	// Near has reads go to the home node first where it is an owner, whoever leads.
 	Near bool
+	// Confirm has a majority confirm the leader for each read, as if it had no lease: for who does not trust the clocks of the
+	// machines to run at nearly the same speed. What lies under a lease that somebody took depends on them all the same.
+	Confirm bool
 	// Attempt is how long an owner may give no sign of life at least before the next one is asked, too; 0 means
 	// 120 ms. Where the way to it was seen to be longer, it has as long as that takes.
 	Attempt time.Duration
@@ -109,7 +115,7 @@ func New(cfg Config) (*Heap, error) {
 		return nil, fmt.Errorf("draw a client id: %w", err)
 	}
 	h.leases, h.guest = &leases{}, &guest{}
-	h.regs = &quorums{doubt: map[message.NodeID]time.Time{}}
+	h.regs = &quorums{nodes: map[message.NodeID]seen{}}
 	if _, err := rand.Read(h.regs.writer[:]); err != nil {
 		return nil, fmt.Errorf("draw a writer id: %w", err)
 	}

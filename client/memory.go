@@ -295,6 +295,9 @@ func (h *Heap) readPiece(ctx context.Context, p []byte, a message.Addr) error {
 	}
 	m := lend(message.READ)
 	m.Size = uint64(len(p))
+	if h.cfg.Confirm {
+		m.Flags |= message.Confirm
+	}
 	answer, err := h.access(ctx, a, uint64(len(p)), m)
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ type Options struct {
 	Certs *certs.Config // as whom this side acts, and whom it trusts; nil: no TLS
 	// Launcher says that this side starts the nodes. With certificates theirs say so, and this says nothing.
 	Launcher bool
+	Confirm  bool // each read is confirmed by a majority: Config.Confirm
 }
 
 // TLS is for connections to nodes and between them, nil for none.

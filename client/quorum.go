@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"time"
 
 	"dmalloc/message"
@@ -21,139 +22,91 @@ import (
 //	puts          to all at once: each replica is to have it
 //
 // Whom it spares is a guess and never changes what a quorum is.
+//
+// One goroutine owns it, that of the caller, and is woken once a round: answers wait in its mail until there
+// are as many as the round needs.
 type quorumRun struct {
-	h       *Heap
-	id      message.RegisterID
-	number  uint64 // of the operation: a write's op, and where the order of replicas begins
-	op      *register.Operation
-	place   *ring.Placement
-	begin   time.Time
-	trace   func(Event)
-	answers chan quorumAnswer
-	sent    map[message.Member][]func() // what forgets the requests under way, oldest first
-	busy    map[message.Member]int      // how often in a row a replica had no room, while it is to be asked again
-	held    []register.Request          // of the running phase, not yet sent
-	told    map[message.NodeID]bool
-	failed  map[message.NodeID]error
-	sick    error // what a replica said that no repetition mends
+	h      *Heap
+	id     message.RegisterID
+	number uint64 // of the operation: a write's op, and where the order of replicas begins
+	op     *register.Operation
+	place  *ring.Placement
+	all    bool // a quorum to put to is all replicas
+	begin  time.Time
+	trace  func(Event)
+
+	mail
+	asks   []*ask
+	m      message.Message // that is being sent: a Carrier gives it back at once
+	order  ranking
+	values []message.Member   // whom a read asks for a value of any size
+	held   []register.Request // of the running phase, not yet sent
+
+	timer  *time.Timer
+	round  time.Time // when the running phase began
+	hedge  time.Time // when those that are held back are asked; zero: they were
+	resend time.Time // when those that are silent are asked again
+
+	// Of what seldom happens: nil until it does.
+	busy   map[message.Member]int // how often in a row a replica had no room, while it is to be asked again
+	told   map[message.NodeID]bool
+	failed map[message.NodeID]error
+	sick   error // what a replica said that no repetition mends
 }
 
-// quorumAnswer is what came of one request.
-type quorumAnswer struct {
-	q   *register.Request
-	a   *message.Message
-	err error
-}
+// runs are of operations that ended with nothing under way: nobody else knows them then.
+var runs = sync.Pool{New: func() any {
+	r := &quorumRun{timer: time.NewTimer(time.Hour)}
+	r.mail.wake = make(chan struct{}, 1)
+	return r
+}}
 
 func (h *Heap) newRun(id message.RegisterID) *quorumRun {
-	return &quorumRun{h: h, id: id, number: h.regs.ops.Add(1), place: h.placement(), begin: time.Now(), trace: h.tracer(),
-		answers: make(chan quorumAnswer, 32), told: map[message.NodeID]bool{}, failed: map[message.NodeID]error{},
-		sent: map[message.Member][]func(){}, busy: map[message.Member]int{}}
+	r := runs.Get().(*quorumRun)
+	r.h, r.id, r.number, r.place, r.begin, r.trace = h, id, h.regs.ops.Add(1), h.placement(), time.Now(), h.tracer()
+	r.all = h.directory().Settings.Acks == "all"
+	r.rank(r.begin)
+	return r
 }
 
 // call describes the operation in the newest configuration.
 func (r *quorumRun) call() register.Call {
 	return register.Call{ID: register.OpID{Client: r.h.regs.writer, Seq: r.number}, Register: r.id, Epoch: r.place.Epoch,
-		Groups: r.place.Groups(ring.Shard(r.id)), WriteAll: r.h.directory().Settings.Acks == "all"}
+		Groups: r.groups(), WriteAll: r.all}
 }
 
-// usual is how long a round takes at most as a rule: no quorum is faster than the last of its fastest replicas.
-// A replica that is slower than a quorum of the others is not waited for.
-func (r *quorumRun) usual() time.Duration {
-	var longest time.Duration
-	for _, g := range r.place.Groups(ring.Shard(r.id)) {
-		each := make([]time.Duration, len(g))
-		for i, m := range g {
-			each[i] = r.h.pace.register.get(m.Node).patience(0, longestTrip)
-		}
-		slices.Sort(each)
-		longest = max(longest, each[register.Quorum(len(g))-1])
-	}
-	return longest
-}
-
-// hedge is how long those that are asked may take before the others are asked, too.
-func (r *quorumRun) hedge() time.Duration {
-	return max(r.h.regs.hedge(r.h.cfg.Hedge), r.usual())
-}
-
-// order sorts members by how soon they are believed to answer: this node itself, then the well, then those
-// in doubt. Among equals it turns from one operation to the next, so that all share the work.
-func (r *quorumRun) order(members []message.Member) []message.Member {
-	now := time.Now()
-	regs := r.h.regs
-	regs.mu.Lock()
-	defer regs.mu.Unlock()
-	rank := func(m message.Member) int {
-		switch {
-		case regs.doubt[m.Node].After(now):
-			return 2
-		case r.h.cfg.Doubt != nil && r.h.cfg.Doubt(m.Node):
-			return 2
-		case m.Node == r.h.cfg.Home:
-			return 0
-		}
-		return 1
-	}
-	out := slices.Clone(members)
-	if n := len(out); n > 1 {
-		turn := int(r.number % uint64(n))
-		out = append(append(out[:0:0], members[turn:]...), members[:turn]...)
-	}
-	slices.SortStableFunc(out, func(a, b message.Member) int { return rank(a) - rank(b) })
-	return out
-}
-
-// first are the n members of each group that are asked first.
-func (r *quorumRun) first(n int) []message.Member {
-	var out []message.Member
-	for _, g := range r.place.Groups(ring.Shard(r.id)) {
-		out = append(out, r.order(g)[:min(n, len(g))]...)
-	}
-	return out
-}
+func (r *quorumRun) groups() register.Groups { return r.place.Groups(ring.Shard(r.id)) }
 
 // do runs the operation to its end or the context's.
 func (r *quorumRun) do(ctx context.Context, op *register.Operation) error {
 	r.op = op
-	defer func() {
-		for _, all := range r.sent {
-			for _, cancel := range all {
-				cancel()
-			}
-		}
-	}()
-	r.send(op.Start())
-	round := r.begin
-	hedge := time.NewTimer(r.hedge())
-	defer hedge.Stop()
-	pause := max(resendAfter, r.usual())
-	resend := time.NewTimer(pause)
-	defer resend.Stop()
+	pause := max(resendAfter, r.order.usual)
+	r.round, r.resend = r.begin, r.begin.Add(pause)
+	r.hedgeFrom(r.begin)
+	r.send(op.Start(), r.begin)
 	for !op.Done() {
+		if got, ok := r.next(); ok {
+			r.look(got)
+			continue
+		}
 		select {
-		case got := <-r.answers:
-			next, anew := r.take(got)
-			if anew || op.Done() {
-				now := time.Now()
-				r.h.regs.paced(now.Sub(round))
-				round = now
-				hedge.Reset(r.hedge())
+		case <-r.wake:
+		case <-r.timer.C:
+			now := time.Now()
+			if !r.hedge.IsZero() && !now.Before(r.hedge) {
+				r.hedge = time.Time{}
+				r.doubtSilent()
+				r.release(now)
 			}
-			r.send(next)
-			if len(r.failed) > 0 {
-				r.release() // somebody else has to make the quorum
+			if !now.Before(r.resend) {
+				pause = min(2*pause, max(resendMost, r.order.usual))
+				r.resend = now.Add(pause)
+				clear(r.failed)
+				clear(r.told)
+				r.send(r.follow(ctx, pause >= resendMost), now)
+				r.again(now)
 			}
-		case <-hedge.C:
-			r.doubtSilent()
-			r.release()
-		case <-resend.C:
-			pause = min(2*pause, max(resendMost, r.usual()))
-			resend.Reset(pause)
-			clear(r.failed)
-			clear(r.told)
-			r.send(r.follow(ctx, pause >= resendMost))
-			r.again()
+			r.arm(now)
 		case <-ctx.Done():
 			return r.giveUp(ctx)
 		}
@@ -161,44 +114,86 @@ func (r *quorumRun) do(ctx context.Context, op *register.Operation) error {
 	return op.Result().Err
 }
 
+// hedgeFrom sets when those that are held back are asked, too, for a round that begins now.
+func (r *quorumRun) hedgeFrom(now time.Time) {
+	r.hedge = now.Add(max(r.h.regs.hedge(r.h.cfg.Hedge), r.order.usual))
+	r.arm(now)
+}
+
+// arm sets the timer to what is due next.
+func (r *quorumRun) arm(now time.Time) {
+	due := r.resend
+	if !r.hedge.IsZero() && r.hedge.Before(due) {
+		due = r.hedge
+	}
+	r.timer.Reset(due.Sub(now))
+}
+
+// look takes one answer and sends what follows from it.
+func (r *quorumRun) look(got quorumAnswer) {
+	next, anew := r.take(got)
+	now := got.at
+	if anew || r.op.Done() {
+		now = time.Now()
+		r.h.regs.paced(now.Sub(r.round))
+		r.round = now
+		if !r.op.Done() {
+			r.hedgeFrom(now)
+		}
+	}
+	r.send(next, now)
+	if len(r.failed) > 0 {
+		r.release(now) // somebody else has to make the quorum
+	}
+}
+
 // take gives an answer to the operation. anew says that a round has begun.
 func (r *quorumRun) take(got quorumAnswer) (next []register.Request, anew bool) {
-	node := got.q.To.Node
+	q := got.q
+	node := q.To.Node
 	if errors.Is(got.err, errAgain) {
-		r.busy[got.q.To] = -r.busy[got.q.To]
-		if id, _ := r.op.Phase(); got.q.ID == id {
-			r.ask(*got.q)
+		if times, ok := r.busy[q.To]; ok {
+			r.busy[q.To] = -times
+		}
+		if id, _ := r.op.Phase(); q.ID == id {
+			r.ask(q, got.at)
 		}
 		return nil, false
 	}
 	if got.err != nil {
-		r.failed[node] = got.err
-		r.h.doubtNode(node)
+		r.fail(node, got.err)
+		r.h.regs.doubts(node)
 		r.note("node %s: %v", node, got.err)
 		return nil, false
 	}
 	r.event(got.a)
 	switch got.a.Status {
 	case message.Done:
-		delete(r.busy, got.q.To)
-		r.h.trustNode(node)
+		delete(r.busy, q.To)
 	case message.Stale:
 		return r.stale(got)
 	case message.Busy:
-		r.later(got.q)
+		r.later(q)
 		return nil, false
 	default:
-		r.failed[node] = got.a.Err()
+		r.fail(node, got.a.Err())
 		if got.a.Status != message.Unavailable {
 			r.sick = got.a.Err()
 		}
 		return nil, false
 	}
 	before, _ := r.op.Phase()
-	next = r.op.Step(register.Reply{From: got.q.To, ID: got.q.ID, Epoch: got.q.Epoch, Register: r.id, Tag: got.a.Tag(), Size: got.a.Size,
-		Value: got.a.Data, HasValue: got.q.Kind == register.Get && got.a.Size == uint64(len(got.a.Data))})
+	next = r.op.Step(register.Reply{From: q.To, ID: q.ID, Epoch: q.Epoch, Register: r.id, Tag: got.a.Tag(), Size: got.a.Size,
+		Value: got.a.Data, HasValue: q.Kind == register.Get && got.a.Size == uint64(len(got.a.Data))})
 	after, _ := r.op.Phase()
 	return next, before != after
+}
+
+func (r *quorumRun) fail(node message.NodeID, err error) {
+	if r.failed == nil {
+		r.failed = map[message.NodeID]error{}
+	}
+	r.failed[node] = err
 }
 
 // stale goes on in the newer configuration of who refused, or tells it of ours.
@@ -206,7 +201,7 @@ func (r *quorumRun) stale(got quorumAnswer) (next []register.Request, anew bool)
 	if len(got.a.Data) > 0 {
 		var c message.Registers
 		if err := json.Unmarshal(got.a.Data, &c); err != nil {
-			r.failed[got.q.To.Node] = err
+			r.fail(got.q.To.Node, err)
 			return nil, false
 		}
 		r.h.learnRegisters(c)
@@ -217,21 +212,20 @@ func (r *quorumRun) stale(got quorumAnswer) (next []register.Request, anew bool)
 		return next, len(next) > 0
 	}
 	if got.q.Epoch != r.op.Epoch() || r.told[got.q.To.Node] {
-		r.failed[got.q.To.Node] = got.a.Err()
+		r.fail(got.q.To.Node, got.a.Err())
 		return nil, false
+	}
+	if r.told == nil {
+		r.told = map[message.NodeID]bool{}
 	}
 	r.told[got.q.To.Node] = true
 	m := message.New(message.REGCONF)
 	r.h.regs.mu.Lock()
 	m.Data = message.JSON(r.h.regs.config)
 	r.h.regs.mu.Unlock()
-	q := got.q
-	r.start(q, m, func(a *message.Message, err error) quorumAnswer {
-		if err == nil && a.Status == message.Done {
-			return quorumAnswer{q: q, err: errAgain} // now it is not behind
-		}
-		return quorumAnswer{q, a, err}
-	})
+	a := r.room(got.q)
+	a.tells = true
+	r.start(a, m, time.Now())
 	return nil, false
 }
 
@@ -246,67 +240,41 @@ func (r *quorumRun) follow(ctx context.Context, ask bool) []register.Request {
 		return nil
 	}
 	r.place, r.held = place, nil
-	return r.op.Restart(place.Epoch, place.Groups(ring.Shard(r.id)))
+	r.rank(time.Now())
+	return r.op.Restart(place.Epoch, r.groups())
 }
 
 // later repeats a request that was refused because a queue was full, after a pause that grows. Only one
 // such pause runs for a replica: busy counts down below zero while none does.
-func (r *quorumRun) later(q *register.Request) {
+func (r *quorumRun) later(q register.Request) {
 	times := r.busy[q.To]
 	if times > 0 {
 		return
 	}
 	times = 1 - times
+	if r.busy == nil {
+		r.busy = map[message.Member]int{}
+	}
 	r.busy[q.To] = times
 	pause := busyLeast << min(times, 7)
-	timer := time.AfterFunc(pause/2+rand.N(pause), func() { r.post(quorumAnswer{q: q, err: errAgain}) })
-	r.forgetWith(q.To, func() { timer.Stop() })
+	a := r.room(q)
+	a.pause = time.AfterFunc(pause/2+rand.N(pause), func() { a.Done(0, nil, errAgain) })
 }
 
 // busyLeast is half of the first pause after a refusal for want of room.
 const busyLeast = time.Millisecond
 
-// mostSent is how many requests to one replica are remembered: the answer to an older one is not waited for.
-const mostSent = 4
-
-// forgetWith keeps what forgets a request to a replica.
-func (r *quorumRun) forgetWith(to message.Member, cancel func()) {
-	all := append(r.sent[to], cancel)
-	if len(all) > mostSent {
-		all[0]()
-		all = all[1:]
-	}
-	r.sent[to] = all
-}
-
 var errAgain = errors.New("ask again")
 
 // send sends requests, but of a round that only asks, no more than quorums need.
-func (r *quorumRun) send(all []register.Request) {
+func (r *quorumRun) send(all []register.Request, now time.Time) {
 	if len(all) == 0 {
 		return
 	}
-	if all[0].Kind == register.Put {
-		r.held = nil
-		for _, q := range all {
-			r.ask(q)
-		}
-		return
-	}
-	now := map[message.Member]bool{}
-	for _, g := range r.place.Groups(ring.Shard(r.id)) {
-		need := register.Quorum(len(g))
-		if r.call().WriteAll {
-			need = len(g)
-		}
-		for _, m := range r.order(g)[:need] {
-			now[m] = true
-		}
-	}
-	r.held = r.held[:0]
+	r.held = all[:0] // ask copies what it is given
 	for _, q := range all {
-		if now[q.To] {
-			r.ask(q)
+		if q.Kind == register.Put || r.order.first(q.To, r.all) {
+			r.ask(q, now)
 		} else {
 			r.held = append(r.held, q)
 		}
@@ -314,63 +282,21 @@ func (r *quorumRun) send(all []register.Request) {
 }
 
 // release sends what was held back.
-func (r *quorumRun) release() {
+func (r *quorumRun) release(now time.Time) {
 	held := r.held
 	r.held = nil
 	for _, q := range held {
-		r.ask(q)
+		r.ask(q, now)
 	}
 }
 
 // again repeats the round to those that are silent.
-func (r *quorumRun) again() {
+func (r *quorumRun) again(now time.Time) {
 	r.held = nil
 	for _, q := range r.op.Resend() {
 		if r.busy[q.To] <= 0 { // or it is asked again anyway
-			r.ask(q)
+			r.ask(q, now)
 		}
-	}
-}
-
-// ask sends one request of the operation.
-func (r *quorumRun) ask(q register.Request) {
-	m := message.New(message.REGGET)
-	switch q.Kind {
-	case register.GetTag:
-		m.Op = message.REGTAG
-	case register.Put:
-		m.Op = message.REGPUT
-		m.SetTag(q.Tag)
-		m.Data = q.Value
-	default:
-		m.Size = min(q.Most, message.MaxData)
-		m.Seq, m.Low = r.h.regs.one.Swap(0), r.h.regs.two.Swap(0) // the node counts them
-	}
-	m.SetRegister(q.Register)
-	m.Term, m.Index = q.Epoch, q.To.Incarnation
-	r.start(&q, m, func(a *message.Message, err error) quorumAnswer { return quorumAnswer{&q, a, err} })
-}
-
-func (r *quorumRun) start(q *register.Request, m *message.Message, got func(*message.Message, error) quorumAnswer) {
-	m.Target, m.Final = q.To.Node, q.To.Node
-	if r.trace != nil {
-		m.Flags |= message.Traced
-		r.event(m)
-	}
-	begin := time.Now()
-	r.forgetWith(q.To, r.h.start(q.To.Node, m, func(a *message.Message, err error) {
-		if err == nil {
-			r.h.pace.register.took(q.To.Node, time.Since(begin))
-		}
-		r.post(got(a, err))
-	}))
-}
-
-// post never blocks: an answer that finds no room is as good as lost, and asked for again.
-func (r *quorumRun) post(a quorumAnswer) {
-	select {
-	case r.answers <- a:
-	default:
 	}
 }
 
@@ -382,22 +308,10 @@ func (r *quorumRun) doubtSilent() {
 	}
 	for _, m := range r.op.Waiting() {
 		if !held[m.Node] {
-			r.h.doubtNode(m.Node)
+			r.h.regs.doubts(m.Node)
 			r.note("node %s is slow: the others are asked too", m.Node)
 		}
 	}
-}
-
-func (h *Heap) doubtNode(n message.NodeID) {
-	h.regs.mu.Lock()
-	h.regs.doubt[n] = time.Now().Add(doubtFor)
-	h.regs.mu.Unlock()
-}
-
-func (h *Heap) trustNode(n message.NodeID) {
-	h.regs.mu.Lock()
-	delete(h.regs.doubt, n)
-	h.regs.mu.Unlock()
 }
 
 // giveUp says what is known at the end.
@@ -418,7 +332,7 @@ func (r *quorumRun) giveUp(ctx context.Context) error {
 	for _, m := range r.op.Waiting() {
 		silent = append(silent, m.Node)
 	}
-	for _, g := range r.place.Groups(ring.Shard(r.id)) {
+	for _, g := range r.groups() {
 		for _, m := range g {
 			if !slices.Contains(all, m.Node) {
 				all = append(all, m.Node)

@@ -28,12 +28,12 @@ const (
 // quorums is what a Heap knows for its registers.
 type quorums struct {
 	writer message.ClientID // of this instance's tags, whatever its requests to companies are known by
-	mu     sync.Mutex
+	mu     sync.Mutex       // guards config, place and nodes
 	config message.Registers
 	place  *ring.Placement
-	doubt  map[message.NodeID]time.Time // until when a node is asked last
-	ops    atomic.Uint64                // numbers operations, and turns the order of replicas
-	one    atomic.Uint64                // reads that ended in one round, not yet reported
+	nodes  map[message.NodeID]seen
+	ops    atomic.Uint64 // numbers operations, and turns the order of replicas
+	one    atomic.Uint64 // reads that ended in one round, not yet reported
 	two    atomic.Uint64
 	pace   atomic.Int64 // nanoseconds of a usual round
 }
@@ -73,8 +73,10 @@ func (h *Heap) ReadRegister(ctx context.Context, address uint64) (Register, erro
 
 func (h *Heap) readRegister(ctx context.Context, id message.RegisterID) (Register, error) {
 	run := h.newRun(id)
+	defer run.end()
 	c := run.call()
-	c.Values, c.Inline = run.first(1), inlineBytes
+	run.values = run.order.nearest(run.values[:0])
+	c.Values, c.Inline = run.values, inlineBytes
 	if err := run.do(ctx, register.NewRead(c)); err != nil {
 		return Register{}, err
 	}
@@ -101,6 +103,7 @@ func (h *Heap) writeRegister(ctx context.Context, id message.RegisterID, value [
 		return message.Tag{}, message.Errorf(message.InvalidArgument, "%s cannot hold %d bytes; at most %d fit", id, len(value), message.MaxData)
 	}
 	run := h.newRun(id)
+	defer run.end()
 	err := run.do(ctx, register.NewWrite(run.call(), h.regs.writer, run.number, value))
 	return run.op.Result().Tag, err
 }

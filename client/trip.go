@@ -33,6 +33,9 @@ func (t trip) patience(least, most time.Duration) time.Duration {
 	return min(max(least, t.mean+4*t.deviation), max(least, most))
 }
 
+// least is what it takes at least as a rule: nothing, as long as the times differ much.
+func (t trip) least() time.Duration { return max(0, t.mean-4*t.deviation) }
+
 // longestTrip bounds all patience, and what counts: a longer time says that a node was frozen or a link cut,
 // not how long the way is.
 const longestTrip = 2 * time.Second
@@ -80,9 +83,8 @@ func (t *trips) took(n message.NodeID, d time.Duration) {
 
 // pace is what a client has learned of the ways to the nodes.
 type pace struct {
-	sign     trips // from a request to the first sign of life: the way there and back
-	answer   trips // from a request of a company to its answer: that, and what the leader does for it
-	register trips // the same of a register's replica
+	sign   trips // from a request to the first sign of life: the way there and back
+	answer trips // from a request of a company to its answer: that, and what the leader does for it
 }
 
 // patience is how long a node may give no sign of life.

@@ -25,7 +25,7 @@
 // before anything is allocated. What is not understood is refused with a *FormatError.
 //
 //	bit  field     meaning
-//	0    flags     NeedCallback, Traced, Part
+//	0    flags     NeedCallback, Traced, Part, Exclusive, WriteBack, Confirm
 //	1    client    who asked: 128 random bits, new for each client instance
 //	2    seq       the client's how-manieth request: what makes a retry harmless
 //	3    low       the client has the answers of all its requests below low
@@ -136,7 +136,8 @@
 // its holder's. A client's RELEASE, and SYNC, are answered Fenced with, as blocks, what was absorbed and is lost;
 // the token of such an answer to RELEASE is that of the lease that was given back. A WRITE that may be absorbed has the flag WriteBack and, as value, the session of its holder;
 // another session refuses it as Fenced, and what the same session refuses names it in value: it has noted the
-// write's number and absorbs no copy. A READ with the flag WriteBack was sent to the holder as that: one without it,
+// write's number and absorbs no copy. A READ with the flag Confirm is answered after a majority has confirmed the leader, which then
+// uses no lease of its own. A READ with the flag WriteBack was sent to the holder as that: one without it,
 // which comes there because the holder leads, does not see what is not yet in the log. Address and size of an answer Leased are those of the pages that are asked for. LEASES lists by
 // address and token; where more follow, value and token of its answer are the address and token to go on from.
 // docs/design/leases.md has the rules of time.

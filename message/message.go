@@ -16,6 +16,7 @@ const (
 	PartOf                         // Address is behind a block of Txn, not an address of a user
 	Exclusive                      // a lease to write; without it one to read
 	WriteBack                      // the holder of the lease may keep writes to itself
+	Confirm                        // a READ that a majority confirms, whatever lease the leader has
 
 	flagsEnd
 )

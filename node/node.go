@@ -158,7 +158,7 @@ func Start(cfg Config) (_ *Node, err error) {
 	n.holder, n.lessor = newHolder(n), newLessor(n)
 	n.runs = newRunner(n)
 	n.memory.cached = n.holder
-	c := client.Config{Carrier: carrier{n}, Home: cfg.ID, Directory: n.directory.Load(), States: n.control.States, Faults: n.control.Faults, Doubt: n.doubt, Local: n.holder, Runs: n.runs}
+	c := client.Config{Carrier: carrier{n}, Home: cfg.ID, HomeFirst: true, Directory: n.directory.Load(), States: n.control.States, Faults: n.control.Faults, Doubt: n.doubt, Local: n.holder, Runs: n.runs}
 	if n.heap, err = client.New(c); err != nil {
 		return nil, err
 	}

@@ -35,6 +35,7 @@ func (n *Node) openRegisters() (err error) {
 		Self:    message.Member{Node: n.cfg.ID, Incarnation: n.cfg.Incarnation},
 		Cluster: n.cfg.Settings.Cluster, Dir: filepath.Join(n.cfg.Dir, "registers"), Known: n.identity.Registers,
 		Registers: n.directory.Load().Registers, Ask: asker{carrier{n}}, Refresh: n.askDirectoryNow, Log: n.cfg.Log, Disk: &n.disk, Synced: n.stats.registerSync.add,
+		Together: n.transport.Together,
 	})
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package owner
 
 import (
+	"slices"
 	"time"
 
 	"dmalloc/message"
@@ -63,7 +64,7 @@ func (h *Host) barLease(shard, term uint64) {
 // readAtOnce answers a read here and now, or not at all.
 func (r *Replica) readAtOnce(m *message.Message) *message.Message {
 	h := r.hold.Load()
-	if h == nil || m.Op != message.READ || m.Size > inlineRead {
+	if h == nil || m.Op != message.READ || m.Size > inlineRead || confirm(m) {
 		return nil
 	}
 	a := r.machine.tryRead(m)
@@ -127,10 +128,14 @@ func (r *Replica) index(l *leadership) bool {
 	return false
 }
 
-// readTogether answers all reads that wait, under the leader's lease or with one ReadIndex.
+// confirm says whether a majority has to confirm the leader for this very read: who asks trusts no clock.
+func confirm(m *message.Message) bool { return m.Flags&message.Confirm != 0 }
+
+// readTogether answers all reads that wait, under the leader's lease or, if one of them is to be confirmed, with one
+// ReadIndex.
 func (r *Replica) readTogether(batch []request) {
 	l := r.lead.Load()
-	if r.leads() {
+	if !slices.ContainsFunc(batch, func(q request) bool { return confirm(q.m) }) && r.leads() {
 		answers := make([]*message.Message, len(batch))
 		for i, q := range batch {
 			answers[i] = r.machine.read(q.m)

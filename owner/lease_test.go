@@ -19,11 +19,12 @@ func TestReadsUnderLease(t *testing.T) {
 	}
 	defer h.Close()
 	caughtUp(t, r)
+	flags := message.Flags(0)
 	read := func() {
 		t.Helper()
 		got := make(chan *message.Message, 1)
 		m := message.New(message.READ)
-		m.Size = 1
+		m.Size, m.Flags = 1, flags
 		r.Read(m, func(a *message.Message) { got <- a })
 		if a := <-got; a.Status != message.Done || a.Term != r.lead.Load().term {
 			t.Fatalf("%v in term %d", a, a.Term)
@@ -41,6 +42,14 @@ func TestReadsUnderLease(t *testing.T) {
 	if n := rounds.Load() - before; n != 0 {
 		t.Errorf("100 reads under a lease took %d rounds", n)
 	}
+	flags = message.Confirm
+	for range 10 {
+		read()
+	}
+	if n := rounds.Load() - before; n != 10 || !r.leads() {
+		t.Errorf("10 reads that are to be confirmed took %d rounds under a lease", n)
+	}
+	flags, before = 0, rounds.Load()
 	h.barLease(r.shard(), raftTerm(r.lead.Load().term))
 	for range 10 {
 		read()

@@ -33,6 +33,7 @@ type Config struct {
 	Log       *slog.Logger
 	Synced    func(took time.Duration) // of each fsync; may be nil
 	Disk      disk.Disk                // asked before the files are changed; nil: always well
+	Together  func(func())             // runs a function that answers many puts; nil: just run it
 }
 
 // Keeper is a node's part of the registers. All its methods may be called at once.
@@ -72,7 +73,7 @@ func Open(cfg Config) (*Keeper, error) {
 	k.ctx, k.cancel = context.WithCancel(context.Background())
 	var err error
 	k.store, err = disk.Open(cfg.Dir, disk.Identity{Cluster: cfg.Cluster, Node: cfg.Self.Node, Incarnation: cfg.Self.Incarnation}, disk.Options{
-		Shards: ring.Shards, Shard: ring.Shard, Known: cfg.Known, Log: cfg.Log, Disk: cfg.Disk,
+		Shards: ring.Shards, Shard: ring.Shard, Known: cfg.Known, Log: cfg.Log, Disk: cfg.Disk, Together: cfg.Together,
 		Synced: func(d time.Duration, _ int) {
 			if cfg.Synced != nil {
 				cfg.Synced(d)
@@ -442,13 +443,14 @@ func names(groups [][]message.Member) string {
 	return text
 }
 
-// registerBytes is about what the index takes for a register. Values are read from the disk.
+// registerBytes is about what the index takes for a register.
 const registerBytes = 160
 
-// Memory is about how many bytes the registers take in memory: the index, and what waits for the disk.
+// Memory is about how many bytes the registers take in memory: the index, what waits for the disk, and small values that
+// were read lately.
 func (k *Keeper) Memory() uint64 {
 	s := k.store.Stats()
-	return registerBytes*uint64(s.Registers) + uint64(s.QueuedBytes)
+	return registerBytes*uint64(s.Registers) + uint64(s.QueuedBytes) + uint64(s.RecentBytes)
 }
 
 // Counters are the Keeper's numbers, for STATS and metrics.

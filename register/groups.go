@@ -18,8 +18,11 @@ func Quorum(n int) int { return n/2 + 1 }
 // fence must hold. Of two replicas that is one, of four two, otherwise it is a quorum.
 func Meets(n int) int { return n - Quorum(n) + 1 }
 
-// Members are the replicas of all groups, each once, in the order of the groups.
+// Members are the replicas of all groups, each once, in the order of the groups. The result is not to be changed.
 func (g Groups) Members() []message.Member {
+	if len(g) == 1 && !repeats(g[0]) {
+		return g[0]
+	}
 	var all []message.Member
 	for _, group := range g {
 		for _, m := range group {
@@ -31,8 +34,12 @@ func (g Groups) Members() []message.Member {
 	return all
 }
 
-// own copies the groups without repetitions: a member that is named twice is still one replica.
+// own are the groups without repetitions: a member that is named twice is still one replica. Groups are never
+// changed, so what has no repetitions is not copied.
 func (g Groups) own() Groups {
+	if !slices.ContainsFunc(g, repeats) {
+		return g
+	}
 	c := make(Groups, len(g))
 	for i := range g {
 		c[i] = make([]message.Member, 0, len(g[i]))
@@ -43,6 +50,15 @@ func (g Groups) own() Groups {
 		}
 	}
 	return c
+}
+
+func repeats(group []message.Member) bool {
+	for i, m := range group {
+		if slices.Contains(group[:i], m) {
+			return true
+		}
+	}
+	return false
 }
 
 // empty says whether no quorum can ever be had.

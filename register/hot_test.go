@@ -44,8 +44,8 @@ func hot(tb testing.TB) []allocs.Operation {
 	}
 	judged := Request{Kind: Get, To: config.Members[0], Epoch: 1}
 	return []allocs.Operation{
-		{Name: "write", Most: 30, Do: func() { play(NewWrite(call(), clientID(1), seq, value)) }},
-		{Name: "read", Most: 17, Do: func() { play(NewRead(call())) }},
+		{Name: "write", Most: 4, Do: func() { play(NewWrite(call(), clientID(1), seq, value)) }},
+		{Name: "read", Most: 2, Do: func() { play(NewRead(call())) }},
 		{Name: "judge a request", Most: 0, Do: func() { all[0].Judge(judged) }},
 	}
 }

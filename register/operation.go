@@ -12,7 +12,7 @@ type Call struct {
 	ID       OpID // client and number; the operation counts its own phases on from Phase
 	Register message.RegisterID
 	Epoch    uint64
-	Groups   Groups
+	Groups   Groups // kept, so not to be changed any more
 
 	// WriteAll makes the write quorum all replicas of each group (--acks all): the operation waits while
 	// one of them is away. A read that has it returns what is on all replicas.
@@ -49,9 +49,10 @@ type Operation struct {
 	writer  message.ClientID
 	op      uint64
 
-	kind     Kind    // of the phase that runs, zero before Start
-	got      []Reply // what counts in it, one a replica (R5)
-	everyone bool    // is asked for the value, whatever its size
+	kind     Kind     // of the phase that runs, zero before Start
+	got      []Reply  // what counts in it, one a replica (R5)
+	room     [3]Reply // where got begins: few registers have more replicas than three
+	everyone bool     // is asked for the value, whatever its size
 	tag      message.Tag
 	value    []byte
 	chosen   bool // tag is that of the write, for ever (R3)
@@ -77,7 +78,9 @@ func NewWrite(c Call, writer message.ClientID, op uint64, value []byte) *Operati
 
 func newOperation(c Call, p purpose) *Operation {
 	c.Groups = c.Groups.own()
-	return &Operation{call: c, purpose: p, planted: planted}
+	o := &Operation{call: c, purpose: p, planted: planted}
+	o.got = o.room[:0]
+	return o
 }
 
 // Start begins: requests to all replicas, once each also if they are in both groups. The driver may hold
@@ -97,7 +100,7 @@ func (o *Operation) Step(r Reply) []Request {
 		return nil
 	}
 	o.got = append(o.got, r)
-	if !o.enough(o.kind, o.got) {
+	if o.missing(o.kind, every) > 0 {
 		return nil
 	}
 	return o.next()
@@ -132,6 +135,14 @@ func (o *Operation) Restart(epoch uint64, groups Groups) []Request {
 		return o.begin(Put)
 	}
 	return o.first()
+}
+
+// Missing is how many more replies the running phase takes at least: a driver need not call Step before it has so many.
+func (o *Operation) Missing() int {
+	if o.kind == 0 || o.done {
+		return 0
+	}
+	return o.missing(o.kind, every)
 }
 
 // Done says whether Result is final.
@@ -180,9 +191,11 @@ func (o *Operation) first() []Request {
 }
 
 // begin starts a phase under a name of its own.
-func (o *Operation) begin(k Kind) []Request {
-	o.kind = k
-	o.got = nil
+func (o *Operation) begin(k Kind) []Request { return o.beginWith(k, o.got[:0]) }
+
+// beginWith starts one in which some have been heard of.
+func (o *Operation) beginWith(k Kind, got []Reply) []Request {
+	o.kind, o.got = k, got
 	o.call.ID.Phase++
 	o.rounds++
 	return o.requests()
@@ -217,9 +230,9 @@ func (o *Operation) choose() []Request {
 // read is over in one round.
 func (o *Operation) settle() []Request {
 	newest := o.newest()
-	have := slices.DeleteFunc(slices.Clone(o.got), func(r Reply) bool { return r.Tag != newest.Tag })
+	has := func(r *Reply) bool { return r.Tag == newest.Tag }
 	// That nothing was written need not be put anywhere.
-	there := newest.Tag.IsZero() || o.enough(Put, have)
+	there := newest.Tag.IsZero() || o.missing(Put, has) == 0
 	needed := !newest.Tag.IsZero() && !(there && o.purpose == copying)
 	if needed && !newest.HasValue {
 		o.everyone = true
@@ -236,9 +249,7 @@ func (o *Operation) settle() []Request {
 		o.done = true
 		return nil
 	}
-	out := o.begin(Put)
-	o.got = have
-	return slices.DeleteFunc(out, func(q Request) bool { return o.heard(q.To) })
+	return o.beginWith(Put, slices.DeleteFunc(o.got, func(r Reply) bool { return r.Tag != newest.Tag }))
 }
 
 // newest is the reply with the largest tag, with its value if any reply has it.

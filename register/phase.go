@@ -43,21 +43,23 @@ func (o *Operation) asked() []message.Member {
 	return o.call.Groups[0]
 }
 
-// enough says whether these are the replies that a phase needs, of each group.
-func (o *Operation) enough(k Kind, got []Reply) bool {
+// missing is how many more replies a phase needs at least, if those count that count says.
+func (o *Operation) missing(k Kind, counts func(*Reply) bool) int {
+	most := 0
 	for i, group := range o.call.Groups {
-		count := 0
-		for j := range got {
-			if slices.Contains(group, got[j].From) {
-				count++
+		need := o.need(k, i)
+		for j := range o.got {
+			if r := &o.got[j]; slices.Contains(group, r.From) && counts(r) {
+				need--
 			}
 		}
-		if count < o.need(k, i) {
-			return false
-		}
+		most = max(most, need)
 	}
-	return true
+	return most
 }
+
+// every has every reply count.
+func every(*Reply) bool { return true }
 
 // need is how many of a group's replicas a phase needs.
 func (o *Operation) need(k Kind, group int) int {
@@ -91,9 +93,12 @@ func needOfCopy(k Kind, group, n int) int {
 
 // requests are those of the running phase to whom it has not heard of.
 func (o *Operation) requests() []Request {
-	silent := o.Waiting()
-	out := make([]Request, 0, len(silent))
-	for _, m := range silent {
+	asked := o.asked()
+	out := make([]Request, 0, len(asked))
+	for _, m := range asked {
+		if o.heard(m) {
+			continue
+		}
 		q := Request{Kind: o.kind, To: m, Register: o.call.Register, Epoch: o.call.Epoch, ID: o.call.ID}
 		switch o.kind {
 		case Get:

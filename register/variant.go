@@ -127,7 +127,7 @@ func (o *Operation) wrongResend() ([]Request, bool) {
 		return o.first(), true
 	case o.planted.has(quorumOfAlive):
 		o.suspected = o.Waiting()
-		if len(o.got) > 0 && o.enough(o.kind, o.got) {
+		if len(o.got) > 0 && o.missing(o.kind, every) == 0 {
 			return o.next(), true
 		}
 	}

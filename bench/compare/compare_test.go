@@ -200,7 +200,7 @@ func TestSelect(t *testing.T) {
 	for _, c := range []struct {
 		names, groups string
 		want          int
-	}{{"", "", len(all)}, {"writes-etcd,writes-raw", "", 2}, {"writes-etcd,writes-raw", "raw", 1}, {"", "dmalloc", 2}, {"x", "", -1}, {"", "x", -1}, {"writes-etcd", "raw", -1}} {
+	}{{"", "", len(all)}, {"writes-etcd,writes-raw", "", 2}, {"writes-etcd,writes-raw", "raw", 1}, {"", "dmalloc", 3}, {"x", "", -1}, {"", "x", -1}, {"writes-etcd", "raw", -1}} {
 		got, err := Select(all, words(c.names), words(c.groups))
 		if c.want < 0 && message.CodeOf(err) != message.InvalidArgument || c.want >= 0 && (err != nil || len(got) != c.want) {
 			t.Errorf("%q of %q: %d rows, %v", c.names, c.groups, len(got), err)

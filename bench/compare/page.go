@@ -108,6 +108,8 @@ const howFair = `
   have a heap with one. etcd is one group, too. "In one process" is without frames and connections to clients.
 * Redis with appendfsync always syncs on each replica, but WAIT counts those that have received a write, before they sync it; and it waits for all of
   them where the others wait for a majority. Volatile Redis keeps nothing, and has no replicas.
+* Reads through Raft are answered under the leader's lease, which trusts that clocks run at nearly the same speed; quorum reads of registers
+  trust none. The row with confirmed reads compares both without clocks: there the leader asks a majority for each read, and many share one question.
 * Leased reads come from the memory of a process that is a node, of a cluster of its own, and holds a lease; Redis has no such thing, so they meet
   its GET over 64 connections. In the row for remote reads both are asked over as many connections.
 * Files: "through the shell" is ` + "`dmalloc shell -c 'm SIZE; w _ FILE'`" + ` and ` + "`r ADDRESS FILE`" + `, from the start of that process to its end, and so for the peer's.

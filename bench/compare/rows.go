@@ -110,6 +110,8 @@ func Rows(bulk uint64) []Row {
 
 		rate("register-reads", "register reads, 16 B, 256 in flight", "the same through Raft", "dmalloc", "", 1.5,
 			in(heap, "regread", word, 8, 256), in(heap, "read", word, 8, 256)),
+		rate("register-reads-quorum", "register reads, 16 B, 256 in flight", "the same through Raft, each confirmed by a majority", "dmalloc", "", 0,
+			in(heap, "regread", word, 8, 256), in(heap, peer.ConfirmedRead, word, 8, 256)),
 		rate("register-writes", "register writes, 16 B, 256 in flight", "the same through Raft", "dmalloc", "", 0,
 			in(heap, "regwrite", word, 8, 256), in(heap, "write", word, 8, 256)),
 

@@ -13,7 +13,7 @@ const leasedBlock = 1 << 20 // bytes that leased reads are spread over
 
 // dialHeap connects to a heap: each connection is a client instance with TCP connections of its own.
 func dialHeap(ctx context.Context, o *Order, i int) (Conn, error) {
-	c, err := client.Dial(ctx, o.Addresses[i%len(o.Addresses)])
+	c, err := client.DialWith(ctx, o.Addresses[i%len(o.Addresses)], client.Options{Confirm: o.Work == ConfirmedRead})
 	if err != nil {
 		return nil, err
 	}

@@ -36,9 +36,11 @@ const (
 	TCP           = "tcp"            // bytes through a connection
 )
 
-// LeasedRead is the work of reading one block under a lease that the connections' nodes hold; other works are
-// the kinds of package bench.
-const LeasedRead = "leased read"
+// Works that are reads under other conditions; all others are the kinds of package bench.
+const (
+	LeasedRead    = "leased read"    // of one block, under a lease that the connections' nodes hold
+	ConfirmedRead = "confirmed read" // which a majority confirms, whatever lease the leader has
+)
 
 // Order is one measurement, as a client process is told it.
 type Order struct {
@@ -108,6 +110,9 @@ func Do(ctx context.Context, o Order) (Result, error) {
 		}
 		defer release()
 		return measure(ctx, &o, "read", under)
+	}
+	if o.Work == ConfirmedRead {
+		return measure(ctx, &o, "read", conns)
 	}
 	return measure(ctx, &o, o.Work, conns)
 }

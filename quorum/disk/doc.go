@@ -3,7 +3,7 @@
 //
 //	Put ──▶ queue ──▶ writer ── one write, one fdatasync ──▶ index ──▶ done, done, done
 //	        bounded    │  what waits meanwhile is the next group
-//	Keep, Forget ──────┤                                    Get ──▶ index ──▶ one pread, checked
+//	Keep, Forget ──────┤                                    Get ──▶ index ──▶ recent, or one pread, checked
 //	compactor ─────────┘
 //
 //	MANIFEST     names the segments: where the older ones end, how far the newest one surely goes

@@ -57,6 +57,9 @@ type Options struct {
 	Log    *slog.Logger                       // nil: nothing is logged
 	Synced func(d time.Duration, records int) // told of each sync of records; must not block
 
+	// Together runs a function that calls many done, so that what they send can be sent together. nil: it is just run.
+	Together func(func())
+
 	dead int64 // deadBytes, for tests
 }
 
@@ -78,6 +81,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.Synced == nil {
 		o.Synced = func(time.Duration, int) {}
+	}
+	if o.Together == nil {
+		o.Together = func(f func()) { f() }
 	}
 	if o.dead == 0 {
 		o.dead = deadBytes
@@ -116,5 +122,6 @@ type Stats struct {
 	Compactions uint64 // segments that were emptied and removed
 	Queued      int    // what waits for the writer
 	QueuedBytes int
-	Full        bool // the disk had no room for the last group
+	RecentBytes int64 // of values kept in memory
+	Full        bool  // the disk had no room for the last group
 }

@@ -20,10 +20,11 @@ type Store struct {
 	layer  layer
 	unlock func() error
 
-	index *index
-	queue *queue
-	kick  chan struct{} // the compactor may have something to do
-	stop  chan struct{} // closed: it ends
+	index  *index
+	recent recent
+	queue  *queue
+	kick   chan struct{} // the compactor may have something to do
+	stop   chan struct{} // closed: it ends
 
 	tasks  sync.WaitGroup
 	ended  atomic.Pointer[error] // why nothing is served any more
@@ -77,6 +78,10 @@ func (s *Store) Get(r message.RegisterID, most int) (Record, bool, error) {
 		if have.Size > most {
 			return have, true, nil
 		}
+		if value, ok := s.recent.get(e); ok {
+			have.Value = value
+			return have, true, nil
+		}
 		value, err := segment.read(e)
 		if errors.Is(err, os.ErrClosed) {
 			continue // its segment was emptied meanwhile: the record lies elsewhere
@@ -84,6 +89,7 @@ func (s *Store) Get(r message.RegisterID, most int) (Record, bool, error) {
 		if err != nil {
 			return Record{}, false, unreadable(segment.path, int64(e.offset), err)
 		}
+		s.recent.put(e, value)
 		have.Value = value
 		return have, true, nil
 	}
@@ -166,6 +172,7 @@ func (s *Store) Stats() Stats {
 		Full: s.full.Load(),
 	}
 	st.Queued, st.QueuedBytes = s.queue.load()
+	st.RecentBytes = s.recent.bytes.Load()
 	s.index.mu.RLock()
 	defer s.index.mu.RUnlock()
 	st.Registers, st.LiveBytes, st.Segments = s.index.tree.Len(), s.index.live, len(s.index.segments)

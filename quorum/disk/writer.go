@@ -114,15 +114,17 @@ func (s *Store) putAll(ops []op) {
 			s.records.Add(uint64(n))
 		}
 	}
-	for i := range ops {
-		// A put that lost to one of this group shares its fate; one that lost to what was durable does not.
-		o := &ops[i]
-		if _, written := s.winners[o.id]; written {
-			o.done(err)
-		} else {
-			o.done(nil)
+	s.o.Together(func() {
+		for i := range ops {
+			// A put that lost to one of this group shares its fate; one that lost to what was durable does not.
+			o := &ops[i]
+			if _, written := s.winners[o.id]; written {
+				o.done(err)
+			} else {
+				o.done(nil)
+			}
 		}
-	}
+	})
 }
 
 func (s *Store) wins(i int, r message.RegisterID) bool {
