@@ -5,273 +5,315 @@ import (
 	"io"
 	"os"
 	"sync"
-	"unsafe"
+	"syscall"
 
 	"github.com/lni/vfs"
-	"golang.org/x/sys/unix"
 )
 
-// A log's bytes are written once and hardly ever read, so the page cache is the wrong place for many of them: taking a
-// fresh page for each 4 KiB and copying costs several times the CPU of handing the memory to the disk, and the disk
-// gets its work late. So what is appended to such a file in bulk goes to the disk directly:
+// A log is only appended to, synced every few appends, and hardly ever read. What a sync costs is what it has to write
+// besides the bytes: the file's new size and that blocks which were only reserved are used now, through the file system's
+// journal. So while appends are small, they go to sectors that are part of the file and were written before, with
+// room (Options.Room). Such a sync is one write around the page cache that is durable when it returns:
 //
-//	offset   …  tail ┊ whole sectors of one large write ┊ tail  …
-//	      page cache │   O_DIRECT, from bulkBuffer      │ page cache
+//	offset   …  written ┊ gathered  ┊ room …        ┊ reserved, not in the file
+//	            ────────┊▇▇▇▇▇▇▇▇▇▇▇┊▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒┊
+//	              └──────────┴─────────┘ whole sectors, written with the next sync: the written bytes in the first
+//	                                     sector are written again as they are, what is left of the last is room
 //
-// The tail of before is written again with the sectors behind it: its own copy may not be on the disk yet.
+// When the room is used up, the write that ends behind it brings more, in proportion to what the log has: a log of which little becomes
+// costs little. Large appends bring none, for they would be written twice.
 //
-// Direct or not makes no difference to who reads the file or syncs it: the kernel keeps both ways coherent, and what
-// is written either way is on the disk for certain after a sync, and only then. Nor may it make one to a power failure,
-// after which a log can end early but must have no hole: what an unsynced write left in the page cache is synced
-// before anything behind it is written directly.
+// Who reads the file itself, after a kill or a power failure, finds room behind the log's end; after a power failure in the middle
+// of a sync also sectors of room within what that sync was to write, and nothing else that is not as it was appended.
+// Who reads it through the file system does not see the room, and Close takes it out of the file.
 const (
-	sector     = 4096     // what direct writes are aligned to, in the file and in memory; no disk asks for more
-	logBlock   = 32 << 10 // Dragonboat's log writes a record as pieces that end at multiples of this, and the rest
-	bulkBuffer = 2 << 20  // bytes that are gathered for one write
-	bulkFrom   = 64 << 10 // fewer are left to the page cache: a short write is no faster directly
+	sector = 4096 // what direct writes are aligned to, in the file and in memory; no disk asks for more
+
+	ownBuffer    = 2 * sector // bytes a log has for itself: it may stay gathered for long
+	middleBuffer = 128 << 10  // bytes that are lent to an append until it is synced
+	largeBuffer  = 2 << 20    // bytes of one write at most
+
+	leastRoom = 16 << 10  // bytes that a log gets at first
+	mostRoom  = 1 << 20   // and at most, when it has as many
+	roomUpTo  = 128 << 10 // bytes of a write that brings more room
 )
 
-// bulkBuffers are for the logs that are being appended to; one is in use only between two pieces of a record.
-var bulkBuffers = sync.Pool{New: func() any { b := aligned(bulkBuffer + sector); return &b }}
+var (
+	middleBuffers = sync.Pool{New: func() any { b := aligned(middleBuffer); return &b }}
+	largeBuffers  = sync.Pool{New: func() any { b := aligned(largeBuffer); return &b }}
+)
 
-// aligned is memory that begins at a multiple of sector.
-func aligned(n int) []byte {
-	b := make([]byte, n+sector)
-	skip := int(-uintptr(unsafe.Pointer(&b[0])) & (sector - 1))
-	return b[skip : skip+n : skip+n]
-}
-
-// realFile is an *os.File.
-type realFile interface {
-	vfs.File
-	Fd() uintptr
-}
-
-// bulkFile is a file that is only appended to. It gathers the pieces of a record while more of it must be coming, and
-// writes what is large around the page cache. Once it is used otherwise it leaves everything to the page cache.
-type bulkFile struct {
-	file   realFile
+// logFile is an open log. One goroutine appends; a sync, or a reader, may come beside it.
+type logFile struct {
+	disk   logDisk
+	room   []byte // what room looks like, mostRoom of it
 	closed func()
 
-	mu       sync.Mutex   // guards what follows: a sync may run beside an append
-	off      int64        // where the gathered bytes belong, or the next ones
-	last     [sector]byte // what the file has of the sector that off is in
-	cached   int64        // where what is only in the page cache begins; off and beyond: nothing is
-	buffer   *[]byte      // nil: nothing is gathered
-	from, to int          // of the buffer that are gathered, from being off modulo sector; the file's last is before them
-	indirect bool         // it is no log, its file system does not do it, or the disk wants more than we align to
-	failed   error        // what was appended is not all in the file, whoever was told: nothing is appended or synced any more
+	mu       sync.Mutex
+	base     int64  // where buffer belongs: the sector that written is in
+	buffer   []byte // what was appended from base on; its capacity is whole sectors, and it begins like one
+	own      []byte
+	lent     *[]byte // buffer, when it is not own
+	written  int64   // what was appended up to here is in the file; base+len(buffer) is the end of what was appended
+	filled   int64   // written around the page cache up to here, and so how long the file is; 0: nothing yet
+	unsynced bool    // the file has something that no sync has seen
+	cached   bool    // by way of the page cache: the file system or the disk does not do otherwise
+	plain    bool    // it was used as a log is not, or closed, and is an ordinary file now
+	gone     bool    // closed
+	failed   error   // what was appended is not all in the file, whoever was told: nothing is appended or synced any more
 }
 
-// Write appends. A piece that ends with a block of the log is followed by more, or by a sync; anything else ends a
-// record, and goes to the file with all before it.
-func (f *bulkFile) Write(p []byte) (int, error) {
+func newLogFile(disk logDisk, room []byte) *logFile {
+	own := aligned(ownBuffer)
+	return &logFile{disk: disk, room: room, own: own, buffer: own[:0], closed: func() {},
+		unsynced: true, // that there is a file
+		cached:   disk.SetDirect(true) != nil}
+}
+
+func (f *logFile) end() int64 { return f.base + int64(len(f.buffer)) }
+
+// Write gathers what is appended, until a sync or until it is too much.
+func (f *logFile) Write(p []byte) (int, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	n := 0
-	for n < len(p) {
-		if f.buffer == nil {
-			if rest := p[n:]; f.indirect || len(rest) < bulkFrom && (f.off+int64(len(rest)))%logBlock != 0 { // a short record, as most are
-				if err := f.through(rest); err != nil {
-					return n, err
-				}
-				return len(p), nil
-			}
-			f.buffer = bulkBuffers.Get().(*[]byte)
-			f.from = int(f.off % sector)
-			f.to = f.from
-			copy(*f.buffer, f.last[:f.from])
-		}
-		m := copy((*f.buffer)[f.to:], p[n:])
-		f.to += m
-		n += m
-		if f.to == len(*f.buffer) {
-			if err := f.flush(); err != nil {
+	if f.plain {
+		return f.disk.Write(p)
+	}
+	if f.failed != nil {
+		return 0, f.failed
+	}
+	for n := 0; n < len(p); {
+		if free := cap(f.buffer) - len(f.buffer); free < len(p)-n && !f.borrow(len(f.buffer)+len(p)-n) && free == 0 {
+			if err := f.put(false); err != nil {
 				return n, err
 			}
 		}
+		m := min(len(p)-n, cap(f.buffer)-len(f.buffer))
+		f.buffer = append(f.buffer, p[n:n+m]...)
+		n += m
 	}
-	if f.buffer != nil && (f.off+int64(f.to-f.from))%logBlock != 0 {
-		return n, f.flush()
-	}
-	return n, nil
+	return len(p), nil
 }
 
-// through appends by way of the page cache.
-func (f *bulkFile) through(p []byte) error {
+// borrow takes a larger buffer, of n bytes if there are such, and says whether it did.
+func (f *logFile) borrow(n int) bool {
+	from, pool := cap(f.buffer), &largeBuffers
+	if n <= middleBuffer {
+		pool = &middleBuffers
+	}
+	if from == largeBuffer || from == middleBuffer && pool == &middleBuffers {
+		return false
+	}
+	lent := pool.Get().(*[]byte)
+	had := f.buffer
+	f.giveBack()
+	f.lent, f.buffer = lent, append((*lent)[:0], had...)
+	return true
+}
+
+// giveBack ends the use of a lent buffer. What it had is nobody's until the lock is given up.
+func (f *logFile) giveBack() {
+	if f.lent == nil {
+		return
+	}
+	if cap(*f.lent) == middleBuffer {
+		middleBuffers.Put(f.lent)
+	} else {
+		largeBuffers.Put(f.lent)
+	}
+	f.lent = nil
+}
+
+// put writes what is gathered, and makes that durable if asked to.
+func (f *logFile) put(sync bool) error {
 	if f.failed != nil {
 		return f.failed
 	}
-	_, err := f.file.WriteAt(p, f.off)
-	f.failed = err
-	f.cached = min(f.cached, f.off)
-	f.passed(p)
+	if f.end() > f.written {
+		if !f.cached {
+			f.failed = f.direct(sync)
+		}
+		if f.cached && f.failed == nil { // direct may have found that it must be
+			_, f.failed = f.disk.WriteAt(f.buffer[f.written-f.base:], f.written)
+			f.unsynced = true
+		}
+		if f.failed != nil {
+			return f.failed
+		}
+		f.keepTail()
+	}
+	if sync && f.unsynced {
+		f.failed = f.disk.Datasync()
+		f.unsynced = f.failed != nil
+	}
+	return f.failed
+}
+
+// direct writes the sectors of what is gathered around the page cache, and more room if it is used up.
+func (f *logFile) direct(sync bool) error {
+	n := len(f.buffer)
+	whole := f.buffer[:(n+sector-1)/sector*sector]
+	copy(whole[n:], f.room[n%sector:])
+	to := f.base + int64(len(whole))
+	var more []byte
+	if to > f.filled && len(whole) <= roomUpTo {
+		more = f.room[:min(max(to, leastRoom), mostRoom)]
+	}
+	err := f.disk.WriteDirect(whole, more, f.base, sync)
+	if len(more) > 0 && (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)) { // what is appended may fit without
+		more = nil
+		err = f.disk.WriteDirect(whole, nil, f.base, sync)
+	}
+	switch {
+	case errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.EOPNOTSUPP): // not with this alignment, not in this system
+		return f.throughCache()
+	case err != nil:
+		return err
+	}
+	f.filled = max(f.filled, to+int64(len(more)))
+	f.unsynced = f.unsynced || !sync
+	return nil
+}
+
+// throughCache leaves the rest of the log to the page cache, and takes the room out of the file.
+func (f *logFile) throughCache() error {
+	f.cached, f.unsynced = true, true
+	err := f.disk.SetDirect(false)
+	if err == nil && f.filled > 0 {
+		err = f.disk.Truncate(f.written)
+		f.filled = 0
+	}
 	return err
 }
 
-// passed notes that p was appended.
-func (f *bulkFile) passed(p []byte) {
-	in := int(f.off % sector)
-	f.off += int64(len(p))
-	if now := int(f.off % sector); len(p) >= now {
-		copy(f.last[:now], p[len(p)-now:])
-	} else {
-		copy(f.last[in:], p)
-	}
+// keepTail leaves in the buffer what the next write of the last sector begins with.
+func (f *logFile) keepTail() {
+	f.written = f.end()
+	from := len(f.buffer) - len(f.buffer)%sector
+	f.buffer = append(f.own[:0], f.buffer[from:]...) // to the left, if it is the same memory
+	f.base += int64(from)
+	f.giveBack()
 }
 
-// flush writes what is gathered.
-func (f *bulkFile) flush() error {
-	if f.buffer == nil || f.failed != nil {
-		return f.failed
+// Sync makes durable what was appended before. What is appended meanwhile waits.
+func (f *logFile) Sync() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.plain {
+		return f.disk.Sync()
 	}
-	buffer, p := f.buffer, (*f.buffer)[f.from:f.to]
-	f.buffer = nil
-	defer bulkBuffers.Put(buffer)
-	if whole := f.to - f.to%sector; len(p) >= bulkFrom && !f.indirect {
-		wrote, err := f.direct((*buffer)[:whole])
-		if err != nil {
-			f.failed = err
-			return err
-		}
-		if wrote {
-			f.passed(p[:whole-f.from])
-			f.cached = f.off
-			p = p[whole-f.from:]
-		}
+	return f.put(true)
+}
+
+// settle writes what is gathered, before somebody looks at the file, and says where the log ends, if there may be room
+// behind it. It is synced as well: a power failure then finds only one unfinished write.
+func (f *logFile) settle() (end int64, limited bool, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.plain {
+		return 0, false, nil
 	}
-	if len(p) == 0 {
+	err = f.put(true)
+	return f.end(), true, err
+}
+
+// otherwise makes an ordinary file of a log that is used as a log is not.
+func (f *logFile) otherwise() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.plain {
 		return nil
 	}
-	return f.through(p)
-}
-
-// direct writes whole sectors from the beginning of that one on which the file ends, if that can be done.
-func (f *bulkFile) direct(p []byte) (bool, error) {
-	at := f.off - f.off%sector
-	if f.cached < at {
-		if err := f.file.Sync(); err != nil {
-			return false, err
-		}
-		f.cached = f.off
+	if err := f.put(true); err != nil {
+		return err
 	}
-	if !f.setDirect(true) {
-		return false, nil
-	}
-	_, err := f.file.WriteAt(p, at)
-	f.setDirect(false)
-	if errors.Is(err, unix.EINVAL) { // not with this alignment
-		f.indirect = true
-		return false, nil
-	}
-	return err == nil, err
-}
-
-// setDirect turns O_DIRECT on or off, and says whether that was done.
-func (f *bulkFile) setDirect(on bool) bool {
-	flags, err := unix.FcntlInt(f.file.Fd(), unix.F_GETFL, 0)
+	err := f.throughCache()
 	if err == nil {
-		if flags &^= unix.O_DIRECT; on {
-			flags |= unix.O_DIRECT
-		}
-		_, err = unix.FcntlInt(f.file.Fd(), unix.F_SETFL, flags)
+		_, err = f.disk.Seek(f.written, io.SeekStart)
 	}
-	f.indirect = f.indirect || err != nil
-	return err == nil
+	f.failed, f.plain = err, err == nil
+	return err
 }
 
-// settle writes what is gathered, before something looks at the file in another way, and says where it ends.
-func (f *bulkFile) settle() (end int64, err error) {
+// Close takes the room out of the file. That need not be durable: who finds room knows what it is.
+func (f *logFile) Close() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	err = f.flush()
-	return f.off, err
+	var err error
+	if !f.plain {
+		if err = f.put(false); err == nil && f.filled > f.written {
+			err = f.disk.Truncate(f.written)
+		}
+		f.giveBack() // after a failure
+		f.plain = true
+	}
+	f.gone = true
+	f.closed() // whoever opens it by name from here on finds no room
+	return errors.Join(err, f.disk.Close())
 }
 
-// otherwise settles a file that is used as a log is not.
-func (f *bulkFile) otherwise() error {
-	_, err := f.settle()
+// durable is Sync for who does not know whether the log is still open.
+func (f *logFile) durable() error {
 	f.mu.Lock()
-	f.indirect = true
-	f.mu.Unlock()
-	return err
-}
-
-func (f *bulkFile) Sync() error {
-	end, err := f.settle()
-	if err == nil {
-		err = f.file.Sync()
+	defer f.mu.Unlock()
+	switch {
+	case f.gone:
+		return nil
+	case f.plain:
+		return f.disk.Sync()
 	}
-	if err == nil {
-		f.mu.Lock()
-		f.cached = max(f.cached, end) // what came meanwhile may not be there
-		f.mu.Unlock()
-	}
-	return err
+	return f.put(true)
 }
 
-func (f *bulkFile) Close() error {
-	f.closed()
-	_, err := f.settle()
-	return errors.Join(err, f.file.Close())
-}
-
-func (f *bulkFile) Stat() (os.FileInfo, error) {
-	if _, err := f.settle(); err != nil {
+// Stat tells the size without the room.
+func (f *logFile) Stat() (os.FileInfo, error) {
+	end, limited, err := f.settle()
+	if err != nil {
 		return nil, err
 	}
-	return f.file.Stat()
-}
-
-func (f *bulkFile) ReadAt(p []byte, at int64) (int, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock() // a direct write beside it would want it aligned
-	if err := f.flush(); err != nil {
-		return 0, err
+	info, err := f.disk.Stat()
+	if err == nil && limited {
+		info = sized{info, end}
 	}
-	return f.file.ReadAt(p, at)
+	return info, err
 }
 
-func (f *bulkFile) Read(p []byte) (int, error) {
+func (f *logFile) ReadAt(p []byte, at int64) (int, error) {
 	if err := f.otherwise(); err != nil {
 		return 0, err
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	n, err := f.file.ReadAt(p, f.off)
-	f.off += int64(n)
-	if n > 0 {
-		err = nil
-	}
-	return n, err
+	return f.disk.ReadAt(p, at)
 }
 
-func (f *bulkFile) WriteAt(p []byte, at int64) (int, error) {
+func (f *logFile) Read(p []byte) (int, error) {
 	if err := f.otherwise(); err != nil {
 		return 0, err
 	}
-	return f.file.WriteAt(p, at)
+	return f.disk.Read(p)
 }
 
-// Seek tells where the file ends, as who writes a log asks once; elsewhere it is no log any more.
-func (f *bulkFile) Seek(offset int64, whence int) (int64, error) {
-	if whence == io.SeekCurrent {
-		end, err := f.settle()
-		if err != nil || offset == 0 {
-			return end, err
-		}
-		offset, whence = offset+end, io.SeekStart
+func (f *logFile) WriteAt(p []byte, at int64) (int, error) {
+	if err := f.otherwise(); err != nil {
+		return 0, err
+	}
+	return f.disk.WriteAt(p, at)
+}
+
+// Seek tells where the log ends, as who writes one asks once; elsewhere it is no log any more.
+func (f *logFile) Seek(offset int64, whence int) (int64, error) {
+	if end, isLog := f.tell(); isLog && offset == 0 && whence == io.SeekCurrent {
+		return end, nil
 	}
 	if err := f.otherwise(); err != nil {
 		return 0, err
 	}
+	return f.disk.Seek(offset, whence)
+}
+
+func (f *logFile) tell() (end int64, isLog bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	at, err := f.file.Seek(offset, whence)
-	if err == nil {
-		f.off = at
-	}
-	return at, err
+	return f.end(), !f.plain
 }
 
-var _ vfs.File = (*bulkFile)(nil)
+var _ vfs.File = (*logFile)(nil)
