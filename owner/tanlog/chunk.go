@@ -45,11 +45,11 @@ type scanner struct {
 	size int64
 
 	refused bool // by each
-	block  [blockSize]byte
-	base   int64 // offset of the block in the file
-	end    int64 // of the last whole record
-	inside bool  // between a record's first chunk and its last
-	data   []byte
+	block   [blockSize]byte
+	base    int64 // offset of the block in the file
+	end     int64 // of the last whole record
+	inside  bool  // between a record's first chunk and its last
+	data    []byte
 }
 
 // scan reads to the end. A *flaw means damage; other errors come from the file or from each.

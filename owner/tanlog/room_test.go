@@ -90,14 +90,35 @@ func TestUnfinishedWriteIsCut(t *testing.T) {
 // T6: with room behind, too, an altered byte is damage, wherever it is, and so are zeros in the place of a sector.
 func TestAlteredBeforeRoom(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		file, _ := encode(drawRecords(t))
+		file, ends := encode(drawRecords(t))
 		image := withRoom(file, 3*diskSector)
-		what := rapid.SampledFrom([]string{"byte", "header", "sector", "room"}).Draw(t, "what")
+		what := rapid.SampledFrom([]string{"byte", "header", "length", "sector", "room", "into room"}).Draw(t, "what")
 		switch what {
 		case "byte":
 			image[rapid.IntRange(0, len(file)-1).Draw(t, "at")] ^= rapid.ByteRange(1, 255).Draw(t, "mask")
-		case "room":
-			image[rapid.IntRange(len(file), len(image)-1).Draw(t, "at")] ^= rapid.ByteRange(1, 255).Draw(t, "mask")
+		case "length": // of the last record
+			at := 0
+			if len(ends) > 1 {
+				at = int(ends[len(ends)-2])
+			}
+			if left := blockSize - at%blockSize; left < headerSize {
+				at += left
+			}
+			image[at+4+rapid.IntRange(0, 1).Draw(t, "byte")] ^= rapid.ByteRange(1, 255).Draw(t, "mask")
+		case "room": // as `corrupt` does, anywhere
+			rnd := newRand(rapid.Uint64().Draw(t, "room"))
+			for range rapid.IntRange(1, 8).Draw(t, "bytes") {
+				image[len(file)+rnd.IntN(len(image)-len(file))] ^= byte(1 + rnd.IntN(255))
+			}
+			if bytes.Equal(image, withRoom(file, 3*diskSector)) {
+				t.Skip("altered twice")
+			}
+		case "into room": // with a whole record behind it
+			if len(ends) < 2 || ends[len(ends)-2] < diskSector {
+				t.Skip("there is none")
+			}
+			at := rapid.IntRange(0, int(ends[len(ends)-2])/diskSector-1).Draw(t, "at") * diskSector
+			copy(image[at:], withRoom(nil, diskSector))
 		case "header":
 			image[rapid.IntRange(0, headerSize-1).Draw(t, "at")] ^= rapid.ByteRange(1, 255).Draw(t, "mask")
 		case "sector":
@@ -113,6 +134,11 @@ func TestAlteredBeforeRoom(t *testing.T) {
 			t.Fatalf("%s altered in a file of %d bytes: %+v, %v", what, len(file), tail, err)
 		}
 	})
+	image := withRoom(nil, 3*diskSector)
+	image[diskSector] ^= 1 // as if a write had only come to that
+	if _, tail, err := scanLog(image); err == nil {
+		t.Errorf("the first byte of a sector of room is altered: %+v", tail)
+	}
 }
 
 // T6: a log that is finished may have room, and nothing torn; the index still knows what must be there.
