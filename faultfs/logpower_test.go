@@ -11,7 +11,9 @@ import (
 )
 
 // isErr says whether an error is the wanted one, or none if none is.
-func isErr(err, want error) bool { return want == nil && err == nil || want != nil && errors.Is(err, want) }
+func isErr(err, want error) bool {
+	return want == nil && err == nil || want != nil && errors.Is(err, want)
+}
 
 // powerDisk is a file in memory that may lose its power. The disk has written any of the sectors that no sync was for; a file is
 // longer only when what is behind its end before was written.
