@@ -12,8 +12,9 @@
 //	X3  Failed hears of a failure before the caller does, and can keep it from the caller by not returning.
 //	    That a file is not there, is there already, or ends, is no failure.
 //	X4  A healthy Switch costs one atomic load for a write or sync.
-//	X5  However a log is appended to, with or without the page cache, who opens it finds all that was written, a sync
-//	    has it on the disk, and what a power failure takes of it is its end, not something before what it leaves.
+//	X5  However a log is appended to, with or without the page cache, who opens it finds all that was written and nothing else,
+//	    and a sync has it on the disk. A power failure takes nothing that was synced; of what follows it leaves any
+//	    sectors, and room in the place of the others. A kill takes only what was not synced.
 //
 // There is no goroutine here. Next: package owner, which gives the file system to Dragonboat.
 package faultfs

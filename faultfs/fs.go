@@ -20,10 +20,13 @@ type Options struct {
 	// Reserve is how many bytes a new file will surely need. They are reserved where the system can do it;
 	// nil and 0: none. Dragonboat reserves only for files that it knows to be the system's, not for wrapped ones.
 	Reserve func(path string) int64
-	// Log says which new files are logs: only appended to, and seldom read. What is appended to them in bulk goes around the
+	// Log says which new files are logs: only appended to, and seldom read. What is appended to them goes around the
 	// page cache where the system can do it. Before another file of a log's directory is synced, the log is: such a file
 	// says where in the log something is, or that it is nowhere else any more. nil: none.
 	Log func(path string) bool
+	// Room is repeated, from the beginning of a log, wherever the log's file has room for what comes; a power of two of bytes,
+	// at most 512. Who reads the file itself must know it for room. nil: zeros.
+	Room []byte
 }
 
 // Wrap makes a file system that may fail of one that does not.
@@ -34,7 +37,7 @@ func Wrap(inner vfs.FS, o Options) vfs.FS {
 	if o.Failed == nil {
 		o.Failed = func(string, string, error) {}
 	}
-	return &filesystem{FS: inner, o: o}
+	return &filesystem{FS: inner, o: o, room: sync.OnceValue(func() []byte { return roomOf(o.Room) })}
 }
 
 // filesystem passes on what only reads names: PathBase, PathDir, PathJoin, GetDiskUsage, and Lock, whose
@@ -42,7 +45,8 @@ func Wrap(inner vfs.FS, o Options) vfs.FS {
 type filesystem struct {
 	vfs.FS
 	o    Options
-	logs sync.Map // path -> *bulkFile that is open
+	logs sync.Map // path -> *logFile that is open
+	room func() []byte
 }
 
 // told passes an error on after it was told.
@@ -59,8 +63,8 @@ func isFailure(err error) bool {
 		!errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrExist)
 }
 
-// room asks whether n more bytes have room.
-func (f *filesystem) room(op, path string, n int) error {
+// hasRoom asks whether n more bytes have room.
+func (f *filesystem) hasRoom(op, path string, n int) error {
 	if err := f.o.Disk.BeforeWrite(n); err != nil {
 		return f.told(op, path, &fs.PathError{Op: op, Path: path, Err: err})
 	}
@@ -75,7 +79,7 @@ func (f *filesystem) opened(op, path string, inner vfs.File, err error) (vfs.Fil
 }
 
 func (f *filesystem) Create(path string) (vfs.File, error) {
-	if err := f.room("create", path, 0); err != nil {
+	if err := f.hasRoom("create", path, 0); err != nil {
 		return nil, err
 	}
 	inner, err := f.FS.Create(path)
@@ -111,10 +115,10 @@ func (f *filesystem) log(path string, inner vfs.File) vfs.File {
 	if !ok || f.o.Log == nil || !f.o.Log(path) {
 		return inner
 	}
-	b := &bulkFile{file: real}
-	b.closed = func() { f.logs.CompareAndDelete(path, b) }
-	f.logs.Store(path, b)
-	return b
+	l := newLogFile(diskFile{real}, f.room())
+	l.closed = func() { f.logs.CompareAndDelete(path, l) }
+	f.logs.Store(path, l)
+	return l
 }
 
 // logsFirst syncs the logs that a file may tell of. Dragonboat's log does not: it has the index say where in a log the latest
@@ -126,7 +130,7 @@ func (f *filesystem) logsFirst(path string) error {
 	var err error
 	f.logs.Range(func(name, log any) bool {
 		if filepath.Dir(name.(string)) == filepath.Dir(path) {
-			err = f.told("sync", name.(string), log.(*bulkFile).Sync())
+			err = f.told("sync", name.(string), log.(*logFile).durable())
 		}
 		return err == nil
 	})
@@ -135,13 +139,23 @@ func (f *filesystem) logsFirst(path string) error {
 
 // Open finds in a file all that was written to it, also what a log has not passed on yet.
 func (f *filesystem) Open(path string, opts ...vfs.OpenOption) (vfs.File, error) {
-	if b, ok := f.logs.Load(path); ok {
-		if _, err := b.(*bulkFile).settle(); err != nil {
-			return nil, f.told("write", path, err)
-		}
+	end, limited, err := f.endOf(path)
+	if err != nil {
+		return nil, f.told("write", path, err)
 	}
 	inner, err := f.FS.Open(path, opts...)
+	if err == nil && limited {
+		inner = &logReader{File: inner, end: end}
+	}
 	return f.opened("open", path, inner, err)
+}
+
+// endOf says where a log ends that is being written.
+func (f *filesystem) endOf(path string) (end int64, limited bool, err error) {
+	if l, ok := f.logs.Load(path); ok {
+		return l.(*logFile).settle()
+	}
+	return 0, false, nil
 }
 
 func (f *filesystem) OpenDir(path string) (vfs.File, error) {
@@ -155,7 +169,7 @@ func (f *filesystem) OpenForAppend(path string) (vfs.File, error) {
 }
 
 func (f *filesystem) ReuseForWrite(from, to string) (vfs.File, error) {
-	if err := f.room("create", to, 0); err != nil {
+	if err := f.hasRoom("create", to, 0); err != nil {
 		return nil, err
 	}
 	inner, err := f.FS.ReuseForWrite(from, to)
@@ -164,7 +178,7 @@ func (f *filesystem) ReuseForWrite(from, to string) (vfs.File, error) {
 
 func (f *filesystem) MkdirAll(dir string, mode os.FileMode) error {
 	if _, err := f.FS.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-		if err := f.room("make", dir, 0); err != nil {
+		if err := f.hasRoom("make", dir, 0); err != nil {
 			return err
 		}
 	}
@@ -172,7 +186,7 @@ func (f *filesystem) MkdirAll(dir string, mode os.FileMode) error {
 }
 
 func (f *filesystem) Link(from, to string) error {
-	if err := f.room("link", to, 0); err != nil {
+	if err := f.hasRoom("link", to, 0); err != nil {
 		return err
 	}
 	return f.told("link", to, f.FS.Link(from, to))
@@ -192,7 +206,14 @@ func (f *filesystem) List(dir string) ([]string, error) {
 }
 
 func (f *filesystem) Stat(path string) (os.FileInfo, error) {
+	end, limited, err := f.endOf(path)
+	if err != nil {
+		return nil, f.told("write", path, err)
+	}
 	info, err := f.FS.Stat(path)
+	if err == nil && limited {
+		info = sized{info, end}
+	}
 	return info, f.told("stat", path, err)
 }
 
@@ -204,7 +225,7 @@ type file struct {
 }
 
 func (f *file) Write(p []byte) (int, error) {
-	if err := f.fs.room("write", f.path, len(p)); err != nil {
+	if err := f.fs.hasRoom("write", f.path, len(p)); err != nil {
 		return 0, err
 	}
 	n, err := f.File.Write(p)
@@ -212,7 +233,7 @@ func (f *file) Write(p []byte) (int, error) {
 }
 
 func (f *file) WriteAt(p []byte, at int64) (int, error) {
-	if err := f.fs.room("write", f.path, len(p)); err != nil {
+	if err := f.fs.hasRoom("write", f.path, len(p)); err != nil {
 		return 0, err
 	}
 	n, err := f.File.WriteAt(p, at)

@@ -17,6 +17,7 @@ import (
 
 	"dmalloc/faultfs"
 	"dmalloc/message"
+	"dmalloc/owner/tanlog"
 )
 
 // sentinel stands between Dragonboat and the disk. Dragonboat panics on a write that failed, in a goroutine
@@ -48,7 +49,7 @@ func newSentinel(cfg Config) *sentinel {
 		s.inner = vfs.Default
 	}
 	log := func(path string) bool { return filepath.Ext(path) == ".log" }
-	s.fs = faultfs.Wrap(s.inner, faultfs.Options{Disk: cfg.Disk, Failed: s.heard, Log: log, Reserve: func(path string) int64 {
+	s.fs = faultfs.Wrap(s.inner, faultfs.Options{Disk: cfg.Disk, Failed: s.heard, Log: log, Room: tanlog.RoomMark(), Reserve: func(path string) int64 {
 		if log(path) {
 			return reserved
 		}
@@ -228,6 +229,21 @@ func (s *sentinel) trim(path string, size int64) {
 	if filepath.Ext(path) == ".log" && s.inner == vfs.Default {
 		_ = os.Truncate(path, size)
 	}
+}
+
+// cut takes the room out of logs of which a process was killed, and what a power failure left of a write into it: Dragonboat
+// would take both for records, and is told neither. It is durable before Dragonboat notes where in the log everything is.
+func (s *sentinel) cut(rooms []tanlog.Room) error {
+	for _, r := range rooms {
+		err := os.Truncate(r.File, r.End)
+		if err == nil {
+			err = s.sync(r.File)
+		}
+		if err != nil {
+			return s.explain("shorten", r.File, err)
+		}
+	}
+	return nil
 }
 
 func (s *sentinel) sync(path string) error {

@@ -102,7 +102,11 @@ func Open(cfg Config) (*Host, error) {
 		return nil, err
 	}
 	if cfg.Files == nil {
-		if _, err := tanlog.Check(dir, pairs(cfg.Leaving)...); err != nil {
+		kept, err := tanlog.Check(dir, pairs(cfg.Leaving)...)
+		if err == nil {
+			err = disk.cut(kept.Room)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}

@@ -16,6 +16,14 @@ type Report struct {
 	Files int   // files read
 	Bytes int64 // bytes read
 	Torn  []Torn
+	Room  []Room
+}
+
+// Room is a log file that holds nothing behind End but room, and what a power failure left of an unfinished write into it. It
+// must be cut there before Dragonboat reads it.
+type Room struct {
+	File string
+	End  int64
 }
 
 // Torn is a file that ends as a crash leaves it. What follows End was never acknowledged.
@@ -177,12 +185,15 @@ func (c *checker) open(path string) (*os.File, int64, error) {
 
 // records scans a file of records.
 func (c *checker) records(path string, keep bool, each func(begin, end int64, data []byte) error) (tail, error) {
-	f, _, err := c.open(path)
+	f, size, err := c.open(path)
 	if err != nil {
 		return tail{}, named(path, err)
 	}
 	defer func() { _ = f.Close() }() // opened for reading only
 	s := &scanner{r: f, keep: keep, each: each}
+	if filepath.Ext(path) == ".log" {
+		s.room, s.size = f, size
+	}
 	t, err := s.scan()
 	return t, named(path, err)
 }

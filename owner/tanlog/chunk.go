@@ -29,6 +29,7 @@ var zeros [blockSize]byte
 type tail struct {
 	torn bool
 	end  int64  // where the last whole record ends
+	room bool   // behind which the file has room, and no record, whole or not, that counts
 	why  string // what a torn end looks like
 }
 
@@ -39,12 +40,16 @@ type scanner struct {
 	// each is called once a record, with the end of the record before it (which is how tan's index
 	// names a record, whether padding follows or not) and its own end. The bytes are the scanner's.
 	each func(begin, end int64, data []byte) error
+	// room is the file again, if it may have room behind its records, and size its size.
+	room io.ReaderAt
+	size int64
 
-	block  [blockSize]byte
-	base   int64 // offset of the block in the file
-	end    int64 // of the last whole record
-	inside bool  // between a record's first chunk and its last
-	data   []byte
+	refused bool // by each
+	block   [blockSize]byte
+	base    int64 // offset of the block in the file
+	end     int64 // of the last whole record
+	inside  bool  // between a record's first chunk and its last
+	data    []byte
 }
 
 // scan reads to the end. A *flaw means damage; other errors come from the file or from each.
@@ -55,6 +60,12 @@ func (s *scanner) scan() (tail, error) {
 			return tail{}, err
 		}
 		torn, err := s.scanBlock(n)
+		var bad *flaw
+		if s.room != nil && (torn != "" || errors.As(err, &bad) && !s.refused) {
+			if t, ok, err := behind(s.room, s.size, s.end); ok || err != nil {
+				return t, err
+			}
+		}
 		if err != nil {
 			return tail{}, err
 		}
@@ -132,6 +143,7 @@ func (s *scanner) chunk(c []byte, at int64, atBlockEnd bool) error {
 		return nil
 	}
 	err := s.each(begin, s.end, s.data)
+	s.refused = err != nil
 	s.data = s.data[:0]
 	return err
 }

@@ -171,6 +171,9 @@ func (c *checker) logFile(dir string, n uint64, mayBeTorn bool, at []place) (boo
 	case t.torn:
 		c.report.Torn = append(c.report.Torn, Torn{path, t.end, t.why})
 	}
+	if t.room {
+		c.report.Room = append(c.report.Room, Room{path, t.end})
+	}
 	return records, nil
 }
 

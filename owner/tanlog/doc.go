@@ -4,7 +4,8 @@
 // the log there. One flipped bit in the middle can so drop writes that were acknowledged, without a
 // word. Check reads the same files by the same format and tells the two apart:
 //
-//	a crash cuts:     ▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▌            the file ends inside its last record, or in zeros
+//	a crash cuts:     ▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▌            the file ends inside its last record, in zeros or in room
+//	                  ▇▇▇▇▇▇▇▇▇▇▇▇▇▒▇▒▒▒▒▒        or sectors of its last record are room
 //	damage alters:    ▇▇▇▇▇▇▇▇░▇▇▇▇▇▇▇▇▇▇▇▇       every byte is there, and one of them is wrong
 //
 //	NODEHOST.ID, dragonboat.ds                    flag files: a digest before their content
@@ -26,7 +27,12 @@
 //	    there and its checksum differs, or if a whole chunk follows, it is damage.
 //	T4  Every log file that the manifest names is there, all but the last have an index, every place
 //	    that an index names is where a record begins, and no log file with records goes unnamed.
-//	T5  Memory is bounded by the largest index; a log file is read once, in blocks of 32 KiB.
+//	T5  Memory is bounded by the largest index; a log file is read once, in blocks of 32 KiB, and what follows its
+//	    last whole record once more.
+//	T6  Behind its records a log file may have room, which repeats RoomMark: who appends writes over it (package faultfs). A
+//	    disk that loses power in such a write has some of its sectors, and the others are room still; of an altered
+//	    record every sector is there. Report.Room says where such files are to be cut before Dragonboat reads them. A finished file
+//	    may have room, and nothing torn.
 //
 // What stays undetected:
 //   - A last log file cut short by something else than a crash, or whose end was replaced by zeros: nothing
@@ -40,11 +46,13 @@
 //   - Chunks do not carry their place: a block within a long record that was replaced by another such
 //     block of the same log, both whole.
 //   - A whole directory of a replica that is missing without trace.
+//   - An alteration of the last acknowledged record, when a power failure cut a write behind it as well.
+//   - A sector of the last record of a log that is not finished, altered into room.
 //   - An alteration that keeps the 32-bit checksum: one in 4 billion by chance, any by intent.
 //
-// What is refused although no acknowledged write was lost: a power failure after which the disk kept
-// the end of the last, unsynced write without its beginning (Dragonboat does not start from that either,
-// or drops it without having looked), and a cut last record of which the bytes that users wrote contain a
+// What is refused although no acknowledged write was lost: altered room; a power failure after which the disk kept
+// of an unsynced write a whole record without the one before it, or zeros where nobody made room, and bytes behind them
+// (Dragonboat does not start from that either, or drops it without having looked); and a cut last record of which the bytes that users wrote contain a
 // whole chunk. A replica that is refused rejoins from the other owners.
 //
 // There is no goroutine here. Next: package owner, which calls Check before it opens a Host.

@@ -12,7 +12,12 @@ func FuzzRecords(f *testing.F) {
 	f.Add(short)
 	f.Add(long)
 	f.Add(append(short, make([]byte, 40)...))
+	f.Add(withRoom(short, diskSector))
+	f.Add(withRoom(long[:3*diskSector], diskSector))
 	f.Fuzz(func(t *testing.T, file []byte) {
+		if n, tail, err := scanLog(file); tail.end < 0 || tail.end > int64(len(file)) || tail.room && (err != nil || tail.end == int64(len(file))) {
+			t.Fatalf("a log of %d bytes: %d records, %+v, %v", len(file), n, tail, err)
+		}
 		records, tail, err := scanBytes(file)
 		if tail.end < 0 || tail.end > int64(len(file)) {
 			t.Fatalf("a file of %d bytes ends at %+v", len(file), tail)
