@@ -11,14 +11,14 @@ import (
 // ask is one request of a quorumRun to a replica, from when it is sent until what came of it was looked at. Then
 // the run uses it again: one that is given up is not, for its answer may just be coming.
 type ask struct {
-	r      *quorumRun
-	q      register.Request
-	begin  time.Time
-	tells  bool // a configuration, before q is asked again
-	used   bool
-	given  bool // up: it is not waited for
-	id     uint64      // what the Carrier forgets it by
-	pause  *time.Timer // behind which it is sent; nil without one
+	r     *quorumRun
+	q     register.Request
+	begin time.Time
+	tells bool // a configuration, before q is asked again
+	used  bool
+	given bool        // up: it is not waited for
+	id    uint64      // what the Carrier forgets it by
+	pause *time.Timer // behind which it is sent; nil without one
 }
 
 // quorumAnswer is what came of one request.
