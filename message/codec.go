@@ -155,6 +155,11 @@ func Decode(b []byte) (*Message, error) {
 // DecodeTo is Decode for who has the memory. Where it fails, what is in m means nothing.
 func DecodeTo(m *Message, b []byte) error { return m.decode(b) }
 
+// HasData says whether the message that fills b would point into it.
+func HasData(b []byte) bool {
+	return len(b) >= 6 && field(binary.LittleEndian.Uint32(b[2:]))&fData != 0
+}
+
 func (m *Message) decode(b []byte) error {
 	if len(b) < 6 {
 		return malformed("%d bytes are no message", len(b))

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/lni/dragonboat/v4"
+	"github.com/lni/dragonboat/v4/client"
 
 	"dmalloc/company"
 	"dmalloc/message"
@@ -39,6 +40,7 @@ type Replica struct {
 	Replica    uint64
 
 	host    *Host
+	session *client.Session // Dragonboat's that stands for none: what repeats a request is known to the company
 	machine *machine
 	lead    atomic.Pointer[leadership]
 	writes  *queue
@@ -67,6 +69,7 @@ func newReplica(h *Host, seat Seat, m *machine) *Replica {
 func (r *Replica) shard() uint64 { return shardOf(r.ID, r.Generation) }
 
 func (r *Replica) start() {
+	r.session = r.host.nh.GetNoOPSession(r.shard())
 	for range proposeLanes {
 		r.lanes.Go(func() { r.lane(r.writes, r.propose) })
 	}
@@ -172,7 +175,7 @@ func (r *Replica) propose(batch []request) {
 	defer r.flying.Add(-int64(len(entry)))
 	done := r.machine.await(b.Number)
 	defer r.machine.forget(b.Number)
-	state, err := r.host.nh.Propose(r.host.nh.GetNoOPSession(r.shard()), entry, entryTimeout)
+	state, err := r.host.nh.Propose(r.session, entry, entryTimeout)
 	lend(entry) // Dragonboat has copied it
 	if err != nil {
 		for _, q := range batch {

@@ -44,6 +44,29 @@ func readFrame(r *bufio.Reader, bound int, lend bool) (frame, error) {
 	return f, err
 }
 
+// nextFrame is readFrame, but a short frame that has come as a whole stays where it was read: it is valid until the next one is
+// read. Most frames are short, and most of what they say is used up at once.
+func nextFrame(r *bufio.Reader, bound int, lend bool) (frame, error) {
+	head, err := r.Peek(lengthSize)
+	if err != nil {
+		return frame{}, err
+	}
+	n := int64(binary.LittleEndian.Uint32(head))
+	if n < headSize || n >= attachFrom || n > int64(bound) || int64(r.Buffered()) < lengthSize+n {
+		return readFrame(r, bound, lend)
+	}
+	b, err := r.Peek(lengthSize + int(n))
+	if err != nil {
+		return frame{}, err
+	}
+	if _, err := r.Discard(len(b)); err != nil {
+		return frame{}, err
+	}
+	f, err := parseFrame(b[lengthSize:len(b):len(b)])
+	f.passing = true
+	return f, err
+}
+
 // done gives lent memory back: nothing may point into the frame any more.
 func (f *frame) done() {
 	if f.body != nil {

@@ -78,7 +78,10 @@ func (c *conn) read() error {
 		size = clientBuffer
 	}
 	r := bufio.NewReaderSize(c.nc, size)
-	bound := c.class.bound()
+	bound, next := c.class.bound(), nextFrame
+	if c.class == classBulk {
+		next = readFrame // who takes a chunk may keep it
+	}
 	if c.node == message.NoNode {
 		bound = maxMessageFrame
 	}
@@ -92,7 +95,7 @@ func (c *conn) read() error {
 			corked = false
 			c.queue.uncork()
 		}
-		f, err := readFrame(r, bound, c.class == classRaft)
+		f, err := next(r, bound, c.class == classRaft)
 		if err == nil {
 			if !corked {
 				corked = true

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"sync"
@@ -20,6 +21,9 @@ func (c *conn) dispatch(f *frame) error {
 	if f.dst != t.cfg.Self {
 		c.relay(f)
 		return nil
+	}
+	if f.passing && f.kind == kindAnswer && message.HasData(f.payload) {
+		f.payload = bytes.Clone(f.payload) // who asked keeps the answer, whose data point into it
 	}
 	switch f.kind {
 	case kindRequest:
@@ -93,6 +97,9 @@ func (c *conn) request(f *frame, from message.NodeID, role Role, payload []byte)
 		r.Status, r.Text = message.InvalidArgument, err.Error()
 		x.reply(r)
 		return nil
+	}
+	if f.passing { // all else is decoded into memory of its own
+		m.Data = bytes.Clone(m.Data)
 	}
 	m.Source, m.Target = from, t.cfg.Self
 	if m.Flags&message.Traced != 0 {

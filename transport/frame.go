@@ -89,6 +89,7 @@ type frame struct {
 	more     [][]byte // of the payload, when a frame is made; what is long is written from where it lies
 	trail    []byte   // hopSize bytes a relay
 	body     *[]byte  // what payload and trail point into, if it is to be used again
+	passing  bool     // payload and trail are valid until the next frame is read
 }
 
 // FrameError says why bytes are not a frame.

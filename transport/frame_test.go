@@ -36,6 +36,16 @@ func TestFrameRoundTrip(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		twice := bufio.NewReaderSize(bytes.NewReader(f.append(f.append(nil))), 2*attachFrom)
+		for range 2 {
+			next, err := nextFrame(twice, f.kind.class().bound(), false)
+			if err != nil || next.kind != f.kind || next.id != f.id || !bytes.Equal(next.payload, f.payload) || !bytes.Equal(next.trail, f.trail) {
+				t.Fatalf("sent %+v, got %+v, %v", f, next, err)
+			}
+			if next.passing && len(next.payload) >= attachFrom {
+				t.Fatal("a long frame is passing: queues point to what is long")
+			}
+		}
 		if (got.body != nil) != (lend && len(f.append(nil))-lengthSize >= attachFrom) {
 			t.Fatal("memory is lent to long frames, where it may be")
 		}
