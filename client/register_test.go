@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -40,6 +41,7 @@ func newKeepers(t *testing.T, n, replicas int) *keepers {
 	s := message.Settings{Cluster: "00000000000000aa", Nodes: n, Replicas: 3, Memory: 1 << 20, RegisterReplicas: replicas}
 	k := &keepers{t: t, dir: ring.Plan(s, nil), nodes: map[message.NodeID]*quorum.Keeper{}, away: map[message.NodeID]bool{},
 		ice: map[message.NodeID]bool{}, rng: rand.New(rand.NewPCG(1, 2)), asked: map[message.NodeID]int{}}
+	dir := t.TempDir() // removed after the keepers are closed
 	t.Cleanup(func() {
 		for _, keeper := range k.nodes {
 			if err := keeper.Close(); err != nil {
@@ -50,7 +52,7 @@ func newKeepers(t *testing.T, n, replicas int) *keepers {
 	})
 	for i := range n {
 		id := message.NodeID(i)
-		keeper, err := quorum.Open(quorum.Config{Self: message.Member{Node: id}, Cluster: s.Cluster, Dir: t.TempDir(),
+		keeper, err := quorum.Open(quorum.Config{Self: message.Member{Node: id}, Cluster: s.Cluster, Dir: filepath.Join(dir, id.String()),
 			Registers: k.dir.Registers, Ask: k, Refresh: func(context.Context) { k.refresh(id) }, Log: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)

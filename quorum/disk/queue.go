@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"runtime"
 	"sync"
 
 	"dmalloc/message"
@@ -66,6 +67,9 @@ func (q *queue) take(before []op) []op {
 	for len(q.ops) == 0 && q.closed == nil {
 		q.wake.Wait()
 	}
+	q.mu.Unlock()
+	runtime.Gosched() // who put the first is often followed by others that can run: one sync for all of them
+	q.mu.Lock()
 	taken := q.ops
 	q.ops = before[:0]
 	return taken
