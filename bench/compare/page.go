@@ -102,8 +102,8 @@ const howFair = `
 * What the protocols can carry, they carry: etcd (HTTP/2), dmalloc and raw Dragonboat have 8 connections that share the operations in flight. Redis has a
   connection for each operation, for WAIT holds up whatever comes behind it on its connection, and reads are compared without pipelining on both sides.
 * etcd has its defaults, and syncs. Its client speaks gRPC (google.golang.org/grpc), with messages that are put together by hand.
-* raw Dragonboat has the heap's settings for log, engine and elections, and frames and connections of a node; each operation is a proposal of its own,
-  which its state machine only counts. It is one group, whose leader gets all operations and syncs them together, where the heap has a company for
+* raw Dragonboat has the heap's settings for log, engine and elections, and frames and connections of a node; it writes its log's files by itself, through the
+  system's cache, where a node has its own way (design/writes.md). Each operation is a proposal of its own, which its state machine only counts. It is one group, whose leader gets all operations and syncs them together, where the heap has a company for
   each node, whose leaders are on different nodes: the row with groups has as many, led as the heap's are, and the rows with one company
   have a heap with one. etcd is one group, too. "In one process" is without frames and connections to clients.
 * Redis with appendfsync always syncs on each replica, but WAIT counts those that have received a write, before they sync it; and it waits for all of
