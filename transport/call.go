@@ -104,23 +104,13 @@ func (t *Transport) ask(f *frame, m *message.Message, w wait) (uint64, *LinkErro
 	if !w.ours || t.pending.guests.Load() > 0 { // nothing else expires: the clock costs more than the rest of this
 		w.began = t.now()
 	}
-	id, ok := t.pending.add(&w)
-	if !ok {
-		return 0, unsent(f.dst, message.Busy, "%d requests are under way; wait for answers before you send more", t.cfg.Limits.Pending)
-	}
-	f.id = id
-	var v verdict
-	var err error
-	due, lost := l.judge(f.kind)
-	switch {
-	case !lost:
-		v, err = q.put(f, m, due)
-	case q.ended():
-		v = closed
-	default: // as on a real wire: nobody is told
-		return id, nil
-	}
+	q.asking.RLock() // who ends the connection meanwhile waits until it is known whether this went into the queue
+	id, v, lost, err := t.enter(l, f, m, &w)
+	q.asking.RUnlock()
 	if v == queued {
+		if lost { // as on a real wire: nobody is told
+			return id, nil
+		}
 		t.count(framesOut)
 		if q.open.Load() <= fewOpen {
 			q.flush()
@@ -129,10 +119,9 @@ func (t *Transport) ask(f *frame, m *message.Message, w wait) (uint64, *LinkErro
 		}
 		return id, nil
 	}
-	if _, mine := t.pending.remove(id); !mine {
-		return id, nil // the end of the connection was faster, and has told it
-	}
 	switch v {
+	case tooMany:
+		return 0, unsent(f.dst, message.Busy, "%d requests are under way; wait for answers before you send more", t.cfg.Limits.Pending)
 	case unfit:
 		e = unsent(f.dst, message.InvalidArgument, "the request cannot be encoded")
 		e.Err = err
@@ -144,6 +133,28 @@ func (t *Transport) ask(f *frame, m *message.Message, w wait) (uint64, *LinkErro
 	e = unsent(f.dst, message.Unavailable, "the connection was just lost")
 	e.Err = l.outlets[classMessage].failure()
 	return 0, e
+}
+
+// enter registers who waits and puts the request into its queue, or does neither.
+func (t *Transport) enter(l *link, f *frame, m *message.Message, w *wait) (id uint64, v verdict, lost bool, err error) {
+	id, ok := t.pending.add(w)
+	if !ok {
+		return 0, tooMany, false, nil
+	}
+	f.id = id
+	due, lost := l.judge(f.kind)
+	switch {
+	case !lost:
+		v, err = w.via.put(f, m, due)
+	case w.via.ended():
+		v = closed
+	}
+	if v != queued {
+		if _, mine := t.pending.remove(id); !mine { // somebody has told it
+			v, lost = queued, true
+		}
+	}
+	return id, v, lost, err
 }
 
 // SendRaft queues a Raft batch for a node's incarnation, in parts that must not change any more. An error

@@ -99,7 +99,7 @@ func (o *outlet) ended(q *queue, err error, lived bool) {
 func (o *outlet) tell(q *queue, why error) {
 	t := o.link.t
 	unsent := map[uint64]bool{}
-	for _, a := range q.unsent() {
+	for _, a := range q.settled() {
 		if a.src == t.cfg.Self {
 			unsent[a.id] = true
 			continue

@@ -41,6 +41,8 @@ type queue struct {
 	wake chan struct{} // one token: there is something to take, or the queue was closed
 	open atomic.Int32  // requests that went into it and are not answered
 
+	asking sync.RWMutex // read locked from a request's registration until it is in the queue or refused
+
 	gathered bool // it is one of together's; guarded by that one's mutex
 
 	mu      sync.Mutex // guards what follows
@@ -60,7 +62,8 @@ const (
 	queued verdict = iota
 	full
 	closed
-	unfit // the message cannot be encoded
+	unfit   // the message cannot be encoded
+	tooMany // requests are under way
 )
 
 func newQueue(most int) *queue { return &queue{most: most, wake: make(chan struct{}, 1)} }
@@ -397,8 +400,11 @@ func (q *queue) ended() bool {
 	return q.closed
 }
 
-// unsent lists the requests of a closed queue of which no byte was taken.
-func (q *queue) unsent() []asked {
+// settled lists the requests of a closed queue of which no byte was taken. Before, it waits for those that have registered
+// and came too late for the queue: they find it closed, and are not registered any more.
+func (q *queue) settled() []asked {
+	q.asking.Lock()
+	defer q.asking.Unlock()
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.lost

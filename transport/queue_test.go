@@ -165,8 +165,8 @@ func TestQueueAgainstModel(t *testing.T) {
 				left = append(left, w.ask)
 			}
 		}
-		if fmt.Sprint(left) != fmt.Sprint(q.unsent()) {
-			t.Fatalf("unsent %v, want %v", q.unsent(), left)
+		if fmt.Sprint(left) != fmt.Sprint(q.settled()) {
+			t.Fatalf("unsent %v, want %v", q.settled(), left)
 		}
 	})
 }
