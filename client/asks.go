@@ -105,7 +105,8 @@ func (r *quorumRun) next() (quorumAnswer, bool) {
 	return out, true
 }
 
-// mostSent is how many requests to one replica are under way: the answer to an older one is not waited for.
+// mostSent is how many requests to one replica are under way: the answer to an older one is not waited for. A pause before
+// one is none of them: while it runs nobody else asks that replica again.
 const mostSent = 4
 
 // room is an ask that is free.
@@ -116,7 +117,7 @@ func (r *quorumRun) room(q register.Request) *ask {
 		switch {
 		case !k.used:
 			free = k
-		case !k.given && k.q.To == q.To:
+		case !k.given && k.pause == nil && k.q.To == q.To:
 			if n++; oldest == nil || k.begin.Before(oldest.begin) {
 				oldest = k
 			}

@@ -105,13 +105,13 @@ func (f *logFile) borrow(n int) bool {
 		return false
 	}
 	lent := pool.Get().(*[]byte)
-	had := f.buffer
+	f.buffer = append((*lent)[:0], f.buffer...)
 	f.giveBack()
-	f.lent, f.buffer = lent, append((*lent)[:0], had...)
+	f.lent = lent
 	return true
 }
 
-// giveBack ends the use of a lent buffer. What it had is nobody's until the lock is given up.
+// giveBack ends the use of a lent buffer. Another log may write into it at once: what it had must have been copied.
 func (f *logFile) giveBack() {
 	if f.lent == nil {
 		return
@@ -165,7 +165,7 @@ func (f *logFile) direct(sync bool) error {
 		err = f.disk.WriteDirect(whole, nil, f.base, sync)
 	}
 	switch {
-	case errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.EOPNOTSUPP): // not with this alignment, not in this system
+	case errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported): // not with this alignment, not in this system
 		return f.throughCache()
 	case err != nil:
 		return err

@@ -87,7 +87,7 @@ func TestLogIsWhatWasAppended(t *testing.T) {
 			}
 			want = append(want, p...)
 		}
-		switch refuse := rapid.SampledFrom([]error{nil, nil, nil, unix.EINVAL, unix.EOPNOTSUPP}).Draw(t, "refuse"); {
+		switch refuse := rapid.SampledFrom([]error{nil, nil, nil, unix.EINVAL, unix.EOPNOTSUPP, unix.ENOSYS}).Draw(t, "refuse"); {
 		case refuse != nil:
 			after := rapid.IntRange(0, 3).Draw(t, "after")
 			w.refuse = func(int) error {

@@ -59,13 +59,17 @@ func (d diskFile) WriteDirect(p, more []byte, at int64, sync bool) error {
 			return &os.PathError{Op: "write", Path: d.Name(), Err: err}
 		}
 		at += int64(n)
-		in := min(n, len(p))
-		p, more = p[in:], more[n-in:]
-		if len(p) == 0 {
-			p, more = more, nil
-		}
+		p, more = behindWritten(p, more, n)
 	}
 	return nil
+}
+
+// behindWritten is what is left to write once n bytes are.
+func behindWritten(p, more []byte, n int) (left, then []byte) {
+	if n >= len(p) {
+		return more[n-len(p):], nil
+	}
+	return p[n:], more
 }
 
 func (d diskFile) Datasync() error {

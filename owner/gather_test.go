@@ -146,3 +146,34 @@ func TestLongWritesAreNotGathered(t *testing.T) {
 		}
 	}
 }
+
+// Each entry that leaves nothing under way has those who were answered waited for anew.
+func TestEachEntryIsFollowedByARest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newGathering(new(atomic.Int64))
+		defer q.close()
+		put := func(n int) {
+			for range n {
+				q.put(request{m: message.New(message.WRITE)})
+			}
+		}
+		due := func() bool {
+			q.mu.Lock()
+			defer q.mu.Unlock()
+			return q.due()
+		}
+		put(2 * fewClients)
+		for entry := range 3 {
+			q.done(len(q.take(nil)), entryTakes)
+			put(1)
+			if due() {
+				t.Errorf("entry %d: one of %d who were answered is back, and not waited with for the others", entry, q.gather.crowd)
+			}
+			time.Sleep(longestLag + 1)
+			synctest.Wait()
+			if !due() {
+				t.Errorf("entry %d: the others had their time, and are still waited for", entry)
+			}
+		}
+	})
+}

@@ -72,3 +72,35 @@ func halfWrite(t *testing.T, room tanlog.Room) {
 		t.Fatal(err)
 	}
 }
+
+// noticed is a disk that notes how long a file is whenever something is synced.
+type noticed struct {
+	path  string
+	sizes []int64
+}
+
+func (*noticed) BeforeWrite(int) error { return nil }
+
+func (n *noticed) BeforeSync() error {
+	info, err := os.Stat(n.path)
+	if err == nil {
+		n.sizes = append(n.sizes, info.Size())
+	}
+	return err
+}
+
+// What was cut does not come back with the power: Dragonboat builds upon a log that ends there, and what was torn in it would be
+// taken for damage then.
+func TestCutIsSynced(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "000001.log")
+	if err := os.WriteFile(path, make([]byte, 100), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	disk := &noticed{path: path}
+	if err := newSentinel(Config{Dir: filepath.Dir(path), Disk: disk}).cut([]tanlog.Room{{File: path, End: 40}}); err != nil {
+		t.Fatal(err)
+	}
+	if len(disk.sizes) != 1 || disk.sizes[0] != 40 {
+		t.Errorf("it is cut to 40 bytes; what was synced had %v", disk.sizes)
+	}
+}

@@ -1,6 +1,7 @@
 package register
 
 import (
+	"slices"
 	"testing"
 
 	"dmalloc/message"
@@ -121,5 +122,13 @@ func TestPrints(t *testing.T) {
 		if c.got != c.want {
 			t.Errorf("got %q; want %q", c.got, c.want)
 		}
+	}
+}
+
+// A member that is named twice in a group is one.
+func TestMembersAreNamedOnce(t *testing.T) {
+	m := cast("AB")
+	if got := (Groups{{m[0], m[0], m[1]}}).Members(); !slices.Equal(got, m) {
+		t.Errorf("%v", got)
 	}
 }

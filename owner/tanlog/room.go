@@ -20,13 +20,13 @@ const diskSector = 512 // what a disk writes wholly or not at all
 // of which every sector is there. ok is false if it is neither.
 func behind(file io.ReaderAt, size, end int64) (t tail, ok bool, err error) {
 	stop, err := lastWritten(file, size, end)
-	if err != nil || stop == size { // a file with room ends with room
+	if err != nil {
 		return tail{}, false, err
 	}
-	if stop == end {
+	if stop == end && stop < size {
 		return tail{end: end, room: true}, true, nil
 	}
-	ok, err = unfinished(file, end, stop)
+	ok, err = unfinished(file, size, end, stop)
 	return tail{end: end, torn: true, room: true, why: "sectors of the last record were not written"}, ok, err
 }
 
@@ -50,8 +50,9 @@ func lastWritten(file io.ReaderAt, size, end int64) (int64, error) {
 }
 
 // unfinished says whether a write into room that went from end to stop, or beyond, was not finished: at least a sector of it
-// is room, the others are not, and no record begins behind the first one that is.
-func unfinished(file io.ReaderAt, end, stop int64) (bool, error) {
+// is room, the others are not, and no record begins behind the first one that is. A write that used up the room was to make
+// the file longer as well: then the last sector of the file may be there, and what lacks is before it.
+func unfinished(file io.ReaderAt, size, end, stop int64) (bool, error) {
 	begin := end
 	if left := blockSize - end%blockSize; left < headerSize {
 		begin += left // the end of a block that is too short for a header
@@ -92,8 +93,8 @@ func unfinished(file io.ReaderAt, end, stop int64) (bool, error) {
 	if written < headerSize {
 		return false, nil
 	}
-	if lacking > 0 {
-		return true, nil
+	if lacking > 0 || stop == size {
+		return lacking > 0, nil
 	}
 	return goesOn(file, begin, stop)
 }
