@@ -34,3 +34,27 @@ func TestPartsThatAreNoMore(t *testing.T) {
 		old = next
 	}
 }
+
+// What is known of the other allocations is known also when one of them is no more: also where they end.
+func TestFreeingLeavesTheOthers(t *testing.T) {
+	h := newCompanies(0, false).heap(t)
+	var all []message.Allocation
+	for range 2 {
+		a, err := h.Malloc(t.Context(), 9*message.PageSize)
+		if err != nil || len(a.Blocks) < 2 {
+			t.Fatalf("%+v, %v; want one over two companies", a, err)
+		}
+		if err := h.ReadAt(t.Context(), make([]byte, 1), a.Address+8*message.PageSize); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, a)
+	}
+	if err := h.Free(t.Context(), all[0].Address); err != nil {
+		t.Fatal(err)
+	}
+	for i, a := range all {
+		if p, err := h.locate(a.Address); err != nil || p.left > 0 != (i == 1) {
+			t.Errorf("allocation %d: %+v, %v", i, p, err)
+		}
+	}
+}
