@@ -3,6 +3,7 @@ package owner
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	sm "github.com/lni/dragonboat/v4/statemachine"
 
@@ -57,5 +58,41 @@ func TestResultsAreTheLanes(t *testing.T) {
 			}
 			all = nil
 		}
+	}
+}
+
+// Who keeps an answer keeps it as it was, whatever others of the same entry are told.
+func TestAnswersAreKept(t *testing.T) {
+	h, r, _, err := openAlone(alone(t.TempDir()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	caughtUp(t, r)
+	const many = 5 * answersAtOnce
+	got := make(chan *message.Message, many)
+	for seq := range uint64(many) {
+		m := message.New(message.FREE)
+		m.Seq = seq + 1
+		r.Do(m, func(a *message.Message) { got <- a })
+	}
+	all := map[uint64]bool{}
+	var kept []*message.Message
+	for range many {
+		select {
+		case a := <-got:
+			kept = append(kept, a)
+		case <-time.After(30 * time.Second):
+			t.Fatalf("%d of %d answers have come", len(kept), many)
+		}
+	}
+	for _, a := range kept {
+		if a.Status != message.Done || a.Index == 0 {
+			t.Errorf("%v", a)
+		}
+		all[a.Seq] = true
+	}
+	if len(all) != many {
+		t.Errorf("%d answers are to %d requests", many, len(all))
 	}
 }
