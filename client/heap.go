@@ -99,7 +99,6 @@ type Heap struct {
 	leaders *leaders
 	leases  *leases
 	guest   *guest
-	idle    sync.Pool // of *request
 }
 
 // room is what is believed of a company's free budget.

@@ -53,6 +53,7 @@ func hot(tb testing.TB) []allocs.Operation {
 	return []allocs.Operation{
 		{Name: "read", Most: 2, Do: do(func() error { return h.ReadAt(tb.Context(), p, at) })},
 		{Name: "write", Most: 1, Do: do(func() error { _, err := h.WriteAt(tb.Context(), p, at); return err })},
+		{Name: "a keyed write", Most: 7, Do: do(func() error { _, err := h.Idempotent(message.ClientID{1}).WriteAt(tb.Context(), p, at); return err })},
 		{Name: "add", Most: 1, Do: do(func() error { _, err := h.FetchAdd(tb.Context(), at, 1); return err })},
 		{Name: "malloc and free", Most: 4, Do: do(func() error {
 			a, err := h.Malloc(tb.Context(), 16)

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"sort"
 	"strings"
+	"sync"
 	"time"
 
 	"dmalloc/message"
@@ -53,6 +54,9 @@ type request struct {
 	tag      uint64      // of the last attempt; goes on when the request is used again
 	timer    *time.Timer // of what it waits for; nobody else waits for it, and so it need not be stopped
 }
+
+// requests are those that may be used again, of all instances: a keyed one lives for a single request.
+var requests = sync.Pool{New: func() any { return &request{arrivals: make(arrivals, mostArrivals)} }}
 
 // do has the message done by the company's leader, whoever that is, until ctx ends. A logged message
 // gets its number here and keeps it through all attempts. The answer may still be a refusal.
@@ -107,10 +111,7 @@ func (h *Heap) run(ctx context.Context, company message.CompanyID, m *message.Me
 
 // request begins one message's way to a company; close ends it.
 func (h *Heap) request(company message.CompanyID, m *message.Message) *request {
-	r, ok := h.idle.Get().(*request)
-	if !ok {
-		r = &request{arrivals: make(arrivals, mostArrivals)}
-	}
+	r := requests.Get().(*request)
 	r.h, r.company, r.m, r.begin, r.fresh, r.trace, r.only = h, company, m, time.Now(), true, h.tracer(), message.NoNode
 	r.under = r.room[:0]
 	m.Company = company
@@ -189,7 +190,7 @@ func (r *request) close() {
 	}
 	if r.ended == r.made && !r.called {
 		*r = request{arrivals: r.arrivals, tag: r.tag, timer: r.timer}
-		h.idle.Put(r)
+		requests.Put(r)
 	}
 }
 

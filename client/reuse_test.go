@@ -130,3 +130,26 @@ func TestWhichRequestsAreUsedAgain(t *testing.T) {
 type heardNow struct{ *far }
 
 func (heardNow) Heard(message.NodeID) time.Time { return time.Now() }
+
+// A message is sent as it lies, and each copy of it names the node that it goes to, and asks for a sign of life only where it
+// should.
+func TestCopiesNameTheirNodes(t *testing.T) {
+	f := &far{more: make(chan struct{}, 1)}
+	h, err := New(Config{Carrier: heardNow{f}, Directory: three()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := message.New(message.READ)
+	r := h.request(1, m)
+	defer r.close()
+	was := *m
+	for to := range message.NodeID(3) {
+		r.send(to, to == 1)
+		if s := f.sent[to].m; s.Target != to || s.Final != to || (s.Flags&message.NeedCallback != 0) != (to == 1) {
+			t.Errorf("to node %s: target %s, final %s, flags %b", to, s.Target, s.Final, s.Flags)
+		}
+		if !m.Equal(&was) {
+			t.Errorf("it was %v, and is %v behind a copy to node %s", &was, m, to)
+		}
+	}
+}

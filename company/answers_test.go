@@ -1,6 +1,7 @@
 package company
 
 import (
+	"bytes"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -59,5 +60,32 @@ func TestAnswersReuse(t *testing.T) {
 	}
 	if cap(s.all) > 512 {
 		t.Errorf("64 answers take room for %d", cap(s.all))
+	}
+}
+
+// A snapshot has the answers of its moment, while requests are answered, done with and refused after it: their memory is used
+// again, but not what a snapshot has.
+func TestSnapshotsKeepAnswers(t *testing.T) {
+	d := &driver{Company: New(Config{ID: 1, Capacity: 1 << 20})}
+	seq := uint64(0)
+	step := func(done uint64) { // one that is done and one that is refused, and forgets all but so many
+		for _, size := range []uint64{8, 2 << 20} {
+			seq++
+			m := malloc(size)
+			m.Client[0], m.Seq, m.Low = 1, seq, seq-min(seq, done)
+			d.do(m)
+		}
+	}
+	for round := range uint64(20) {
+		for range 10 {
+			step(16 + round)
+		}
+		want, s := save(t, d.Company), d.Snapshot()
+		for range 5 + round {
+			step(round)
+		}
+		if !bytes.Equal(saved(t, s), want) {
+			t.Fatalf("round %d: what was answered since has changed a snapshot", round)
+		}
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
-	"sort"
 	"strconv"
 	"strings"
 	"sync"
@@ -67,10 +66,11 @@ type Host struct {
 	ballots *ballots
 	traffic *traffic
 
-	mu       sync.RWMutex
-	replicas map[message.CompanyID]*Replica
-	byID     [message.MaxCompany + 1]atomic.Pointer[Replica] // the same, for who does not wait for mu: there is a look for each request
-	nodes    map[[2]uint64]message.NodeID                    // company, replica -> node
+	// This node's owners by company. They change under mu, and are found without it: there is a look for each request.
+	replicas [message.MaxCompany + 1]atomic.Pointer[Replica]
+
+	mu    sync.RWMutex                 // guards what follows
+	nodes map[[2]uint64]message.NodeID // company, replica -> node
 	// Reports of leaders whose node was not known yet: a replica that joined while this node was away.
 	strangers map[message.CompanyID]raftio.LeaderInfo
 
@@ -114,7 +114,7 @@ func Open(cfg Config) (*Host, error) {
 	if _, err := rand.Read(random[:]); err != nil {
 		return nil, fmt.Errorf("draw the number of this run: %w", err)
 	}
-	h := &Host{cfg: cfg, origin: binary.LittleEndian.Uint64(random[:]) | 1, replicas: map[message.CompanyID]*Replica{},
+	h := &Host{cfg: cfg, origin: binary.LittleEndian.Uint64(random[:]) | 1,
 		nodes: map[[2]uint64]message.NodeID{}, strangers: map[message.CompanyID]raftio.LeaderInfo{}, outgrown: make(chan message.CompanyID, message.MaxCompany+1),
 		disk: disk, traffic: &traffic{}}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
@@ -168,10 +168,9 @@ func pairs(seats []Seat) (all []tanlog.Pair) {
 func (h *Host) Close() {
 	h.cancel()
 	h.mu.Lock()
-	all := h.replicas
-	h.replicas = map[message.CompanyID]*Replica{}
-	for id := range h.byID {
-		h.byID[id].Store(nil)
+	all := h.Replicas()
+	for _, r := range all {
+		h.replicas[r.ID].Store(nil)
 	}
 	h.mu.Unlock()
 	for _, r := range all {
@@ -210,8 +209,7 @@ func (h *Host) Start(seat Seat, state Machine) (*Replica, error) {
 	h.outgrow(m, seat.Company)
 	r := newReplica(h, seat, m)
 	h.mu.Lock()
-	h.replicas[seat.Company] = r
-	h.byID[seat.Company].Store(r)
+	h.replicas[seat.Company].Store(r)
 	h.mu.Unlock()
 	r.start()
 	err := h.disk.run(func() error {
@@ -226,8 +224,7 @@ func (h *Host) Start(seat Seat, state Machine) (*Replica, error) {
 	})
 	if err != nil {
 		h.mu.Lock()
-		delete(h.replicas, seat.Company)
-		h.byID[seat.Company].Store(nil)
+		h.replicas[seat.Company].Store(nil)
 		h.mu.Unlock()
 		r.stop()
 		return nil, fmt.Errorf("start replica %d of company %s: %w", seat.Replica, seat.Company, err)
@@ -240,11 +237,10 @@ func (h *Host) Start(seat Seat, state Machine) (*Replica, error) {
 func (h *Host) Drop(ctx context.Context, id message.CompanyID, generation, replica uint64) error {
 	shard := shardOf(id, generation)
 	h.mu.Lock()
-	r := h.replicas[id]
+	r := h.Replica(id)
 	if r != nil && r.Replica == replica {
 		r.bar(math.MaxUint64) // barLease does not find it from here on
-		delete(h.replicas, id)
-		h.byID[id].Store(nil)
+		h.replicas[id].Store(nil)
 	}
 	h.mu.Unlock()
 	if r != nil && r.Replica == replica {
@@ -268,21 +264,20 @@ func (h *Host) Drop(ctx context.Context, id message.CompanyID, generation, repli
 
 // Replica is this node's owner of a company, nil if it has none.
 func (h *Host) Replica(id message.CompanyID) *Replica {
-	if int(id) >= len(h.byID) {
+	if int(id) >= len(h.replicas) {
 		return nil
 	}
-	return h.byID[id].Load()
+	return h.replicas[id].Load()
 }
 
 // Replicas lists this node's owners by company.
 func (h *Host) Replicas() []*Replica {
-	h.mu.RLock()
-	all := make([]*Replica, 0, len(h.replicas))
-	for _, r := range h.replicas {
-		all = append(all, r)
+	var all []*Replica
+	for id := range h.replicas {
+		if r := h.replicas[id].Load(); r != nil {
+			all = append(all, r)
+		}
 	}
-	h.mu.RUnlock()
-	sort.Slice(all, func(i, j int) bool { return all[i].ID < all[j].ID })
 	return all
 }
 

@@ -75,3 +75,30 @@ func TestShortFramesAreKept(t *testing.T) {
 		}
 	}
 }
+
+// A piece of a snapshot belongs to who takes it, also when the next one is read.
+func TestChunksAreKept(t *testing.T) {
+	var mu sync.Mutex
+	var kept []string
+	var taken [][]byte
+	w := newNetwork(t, 2, nil, func(cfg *Config) {
+		cfg.Chunk = func(_ message.NodeID, _ uint64, p []byte) bool {
+			mu.Lock()
+			defer mu.Unlock()
+			kept, taken = append(kept, string(p)), append(taken, p)
+			return true
+		}
+	})
+	for i := range 10 {
+		if err := w.nodes[0].SendChunk(within(t), 1, w.nodes[1].cfg.Incarnation, fmt.Appendf(nil, "chunk %d", i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	for i, p := range taken {
+		if string(p) != kept[i] {
+			t.Errorf("%q says %q now", kept[i], p)
+		}
+	}
+}

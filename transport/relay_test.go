@@ -200,3 +200,35 @@ type failCounter struct{ n *int }
 func (failCounter) alive(frame)       {}
 func (failCounter) answer(frame)      {}
 func (f failCounter) fail(*LinkError) { *f.n++ }
+
+// Each request notes when it began where one may expire: a client's that was passed on, or any beside such a one, so that
+// somebody looks for those. Nobody reads the clock for the others.
+func TestRequestsKnowWhenTheyBegan(t *testing.T) {
+	w := newNetwork(t, 2, edges(0, 1), func(c *Config) {
+		c.Handle = func(context.Context, Peer, *message.Message, func(*message.Message)) {} // nothing is ever answered
+	})
+	n := w.nodes[0]
+	began := func() (ours, guests []int64) {
+		n.pending.mu.Lock()
+		defer n.pending.mu.Unlock()
+		for _, w := range n.pending.waits {
+			if w.ours {
+				ours = append(ours, w.began)
+			} else {
+				guests = append(guests, w.began)
+			}
+		}
+		return ours, guests
+	}
+	first := n.Start(1, request(1, "alone"), nil, func(*message.Message, error) {})
+	if ours, _ := began(); len(ours) != 1 || ours[0] != 0 {
+		t.Errorf("alone, requests began at %d", ours)
+	}
+	first()
+	w.client(t, 0).Start(1, request(2, "a client's"), nil, func(*message.Message, error) {})
+	eventually(t, "the client's request is passed on", func() bool { _, guests := began(); return len(guests) == 1 })
+	defer n.Start(1, request(3, "beside it"), nil, func(*message.Message, error) {})()
+	if ours, guests := began(); len(ours) != 1 || ours[0] == 0 || guests[0] == 0 {
+		t.Errorf("beside a client's, requests began at %d, the client's at %d", ours, guests)
+	}
+}

@@ -148,7 +148,7 @@ func (t *Transport) spawn(f func()) bool {
 }
 
 // Close ends every connection, fails what is under way and waits for every goroutine. It must not be
-// called from Handle, Raft, Chunk, alive or done.
+// called from Handle, Raft, Chunk or a Sink.
 func (t *Transport) Close() error {
 	t.gate.Lock()
 	t.closed = true
