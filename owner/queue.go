@@ -32,7 +32,7 @@ type queue struct {
 	bytes  int
 	under  int  // requests that lanes have taken and not yet done
 	first  bool // one must not wait: it came by putFirst
-	gather gather
+	gather gather      // knows of no crowd where rest is nil
 	rest   *time.Timer // since nothing is under way; nil where nobody is waited for
 	rested bool        // it has fired
 	closed bool
@@ -86,7 +86,7 @@ func (q *queue) due() bool {
 	if len(q.items) > 0 && (q.first || q.bytes >= message.MaxBatch || len(q.items) >= message.MaxMessages) {
 		return true
 	}
-	return q.gather.due(len(q.items), q.bytes, q.under, q.rested || q.rest == nil)
+	return q.gather.due(len(q.items), q.bytes, q.under, q.rested)
 }
 
 // tell wakes a lane if there is something for it.
