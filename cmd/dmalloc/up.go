@@ -26,37 +26,37 @@ import (
 
 // upFlags are those of a cluster.
 type upFlags struct {
-	nodes    int
-	hostfile string
-	replicas int
-	parts    int
-	keepers  int
-	memory   size
-	data     string
-	http     string
-	port     int
-	agent    string
-	binary   string
-	certs    string
-	tokens   string
-	insecure bool
-	debug    bool
-	patience patience
-	cache    size
-	back     bool
-	runs     int
-	drills   bool
-	quiet    bool
+	nodes     int
+	hostfile  string
+	replicas  int
+	companies int
+	keepers   int
+	memory    size
+	data      string
+	http      string
+	port      int
+	agent     string
+	binary    string
+	certs     string
+	tokens    string
+	insecure  bool
+	debug     bool
+	patience  patience
+	cache     size
+	back      bool
+	runs      int
+	drills    bool
+	quiet     bool
 
-	backGiven, cacheGiven, runsGiven                                 bool
-	nodesGiven, replicasGiven, partsGiven, keepersGiven, memoryGiven bool // zero was not the default, but asked for
+	backGiven, cacheGiven, runsGiven                                     bool
+	nodesGiven, replicasGiven, companiesGiven, keepersGiven, memoryGiven bool // zero was not the default, but asked for
 }
 
 // given notes which of the flags were on the command line.
 func (f *upFlags) given(cmd *cobra.Command) {
 	f.backGiven, f.cacheGiven = cmd.Flags().Changed("write-back"), cmd.Flags().Changed("cache")
 	f.runsGiven = cmd.Flags().Changed("runs")
-	f.partsGiven = cmd.Flags().Changed("companies")
+	f.companiesGiven = cmd.Flags().Changed("companies")
 	f.keepersGiven = cmd.Flags().Changed("register-replicas")
 	f.nodesGiven, f.replicasGiven, f.memoryGiven = cmd.Flags().Changed("nodes"), cmd.Flags().Changed("replicas"), cmd.Flags().Changed("memory")
 }
@@ -66,7 +66,7 @@ func (f *upFlags) add(cmd *cobra.Command) {
 	fl.IntVarP(&f.nodes, "nodes", "n", 0, "how many nodes; without it as many as --data was made with, or 20")
 	fl.StringVar(&f.hostfile, "hostfile", "", "where they run, in Open MPI's format; without it on this machine")
 	fl.IntVar(&f.replicas, "replicas", 0, "owners of each company (3)")
-	fl.IntVar(&f.parts, "companies", 0, "how many companies share the memory; without it one for each node. Fewer share more of what a write costs where nodes share processors")
+	fl.IntVar(&f.companies, "companies", 0, "how many companies share the memory; without it one for each node. Fewer share more of what a write costs where nodes share processors")
 	fl.IntVar(&f.keepers, "register-replicas", 0, "replicas of each register (3). With 2, a register cannot be used while one of its two nodes is down")
 	fl.Var(&f.memory, "memory", "bytes of heap that each node gives (1GiB)")
 	fl.Var(&f.patience, "replace-after", "for how long a node may be dead before others take its place: a duration, or never (1m)")
@@ -128,7 +128,7 @@ graph net { 0 -- 1; 1 -- 2 [latency=20ms]; }; messages between others travel alo
 
 // config turns flags into what the launcher needs. What is wrong here is the command line's fault.
 func (f *upFlags) config(dot string) (cluster.Config, error) {
-	cfg := cluster.Config{Nodes: f.nodes, Replicas: f.replicas, Companies: f.parts, RegisterReplicas: f.keepers, Memory: uint64(f.memory), Data: f.data, Port: f.port, HTTP: f.http,
+	cfg := cluster.Config{Nodes: f.nodes, Replicas: f.replicas, Companies: f.companies, RegisterReplicas: f.keepers, Memory: uint64(f.memory), Data: f.data, Port: f.port, HTTP: f.http,
 		Agent: f.agent, RemoteBinary: f.binary, Debug: f.debug, Certs: f.certs, Insecure: f.insecure, Drills: f.drills,
 		ReplaceAfter: int(f.patience), Cache: uint64(f.cache)}
 	if f.backGiven {
@@ -149,8 +149,8 @@ func (f *upFlags) config(dot string) (cluster.Config, error) {
 	if f.replicasGiven && f.replicas < 1 {
 		return cfg, usage("--replicas %d: a company has at least one owner", f.replicas)
 	}
-	if f.partsGiven && (f.parts < 1 || f.parts > message.MaxCompany) {
-		return cfg, usage("--companies %d: a heap has 1 to %d companies", f.parts, message.MaxCompany)
+	if f.companiesGiven && (f.companies < 1 || f.companies > message.MaxCompany) {
+		return cfg, usage("--companies %d: a heap has 1 to %d companies", f.companies, message.MaxCompany)
 	}
 	if f.keepersGiven && f.keepers < 1 {
 		return cfg, usage("--register-replicas %d: a register has at least one replica", f.keepers)
