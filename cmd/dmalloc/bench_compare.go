@@ -135,7 +135,7 @@ func (f *compareFlags) run(ctx context.Context, out io.Writer) error {
 	if busy := r.Machine.Busy(); busy != "" && !f.quiet {
 		fmt.Fprintln(os.Stderr, "dmalloc: "+busy)
 	}
-	c, err := f.open(ctx)
+	c, err := f.open()
 	if err != nil {
 		return notStarted(err)
 	}
@@ -193,8 +193,8 @@ type comparison struct {
 	file    bulk
 }
 
-// open starts the heap.
-func (f *compareFlags) open(ctx context.Context) (_ *comparison, err error) {
+// open makes room for what is going to run.
+func (f *compareFlags) open() (_ *comparison, err error) {
 	c := &comparison{f: f, heaps: map[string]*running{}, servers: map[string]*peer.Server{}}
 	defer func() {
 		if err != nil {
