@@ -235,3 +235,15 @@ func TestLook(t *testing.T) {
 		t.Error("a directory that is not there can be written to")
 	}
 }
+
+// Waiting for a disk is no use of a processor; what a guest is given is counted as its user's already.
+func TestTicks(t *testing.T) {
+	for stat, want := range map[string][2]uint64{
+		"cpu  10 1 20 60 5 2 1 1 7 0\ncpu0 5 1 10 30 2 1 1 0 3 0\n": {65, 100},
+		"cpu 1 2 3 4": {4, 10}, "": {0, 0}, "intr 1": {0, 0},
+	} {
+		if idle, all := ticks(stat); idle != want[0] || all != want[1] {
+			t.Errorf("%q: %d of %d, want %v", stat, idle, all, want)
+		}
+	}
+}

@@ -81,13 +81,17 @@ func inUse(during time.Duration) float64 {
 	return 1 - float64(idleThen-idle)/float64(allThen-all)
 }
 
-// processorTime is how long all processors have had nothing to do, and how long they have been there, in ticks: proc_stat(5).
 func processorTime() (idle, all uint64) {
 	b, err := os.ReadFile("/proc/stat")
 	if err != nil {
 		return 0, 0
 	}
-	line, _, _ := strings.Cut(string(b), "\n")
+	return ticks(string(b))
+}
+
+// ticks reads how long all processors have had nothing to do, and how long they have been there: proc_stat(5).
+func ticks(stat string) (idle, all uint64) {
+	line, _, _ := strings.Cut(stat, "\n")
 	var t [8]uint64 // user, nice, system, idle, waiting for the disk, interrupts, those put off, taken by the host
 	n, _ := fmt.Sscanf(line, "cpu %d %d %d %d %d %d %d %d", &t[0], &t[1], &t[2], &t[3], &t[4], &t[5], &t[6], &t[7])
 	for _, v := range t[:n] {
