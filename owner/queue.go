@@ -30,8 +30,8 @@ type queue struct {
 	ready  sync.Cond
 	items  []request
 	bytes  int
-	under  int  // requests that lanes have taken and not yet done
-	first  bool // one must not wait: it came by putFirst
+	under  int         // requests that lanes have taken and not yet done
+	first  bool        // one must not wait: it came by putFirst
 	gather gather      // knows of no crowd where rest is nil
 	rest   *time.Timer // since nothing is under way; nil where nobody is waited for
 	rested bool        // it has fired

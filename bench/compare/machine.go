@@ -81,6 +81,7 @@ func inUse(during time.Duration) float64 {
 	return 1 - float64(idleThen-idle)/float64(allThen-all)
 }
 
+// processorTime is ticks as they are now, zeros where the system does not tell.
 func processorTime() (idle, all uint64) {
 	b, err := os.ReadFile("/proc/stat")
 	if err != nil {
